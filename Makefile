@@ -1,0 +1,56 @@
+# `make demo` shows it at work, `make test` runs every check; the rest are parts of those two.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+BUILD := $(if $(filter 1,$(SLUICE_PURE)),plain,accelerated)
+STAMP := $(VENV)/.installed-$(BUILD)
+CODE := proxy tests setup.py $(wildcard bench)
+
+# pip hands constraints to the isolated build of the accelerator only through the environment; the name depends on its version.
+export PIP_CONSTRAINT := constraints.txt
+export PIP_BUILD_CONSTRAINT := constraints.txt
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+.DEFAULT_GOAL := test
+.PHONY: demo test style types layers unit e2e bench clean
+
+demo: $(STAMP)
+	@$(BIN)/sluice demo
+
+test: style types layers
+	$(BIN)/pytest
+
+style: $(STAMP)
+	$(BIN)/ruff format --check $(CODE)
+	$(BIN)/ruff check $(CODE)
+
+types: $(STAMP)
+	$(BIN)/mypy
+
+layers: $(STAMP)
+	$(BIN)/lint-imports
+
+unit: $(STAMP)
+	$(BIN)/pytest tests/unit tests/protocol tests/property
+
+e2e: $(STAMP)
+	$(BIN)/pytest tests/e2e tests/cases
+
+bench: $(STAMP)
+	$(BIN)/pip install --quiet --editable '.[test,bench]'
+	@echo 'bench/README.md tells what each program measures and how to run it'
+
+clean:
+	rm -rf $(VENV) .demo build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	rm -f proxy/http1/_head.c proxy/http1/_head*.so
+	find proxy tests -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# The editable install builds the accelerator in place, where a compiler and Python's headers are.
+$(STAMP): pyproject.toml setup.py constraints.txt $(wildcard proxy/http1/_head.pyx)
+	@command -v $(PYTHON) >/dev/null || { echo '$(PYTHON) is not installed; Sluicegate needs Python 3.11 or newer, e.g. apt-get install python3 python3-venv' >&2; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo '$(PYTHON) is '"$$($(PYTHON) -V 2>&1)"'; Sluicegate needs 3.11 or newer, e.g. make PYTHON=python3.12' >&2; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { echo 'the venv module of $(PYTHON) is missing; on Debian and Ubuntu: apt-get install python3-venv' >&2; exit 1; }
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --editable '.[test]'
+	@touch $@

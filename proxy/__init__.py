@@ -1,0 +1,1 @@
+"""Sluicegate: a programmable L7 reverse proxy that is the load balancer and the release controller."""

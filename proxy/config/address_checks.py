@@ -1,0 +1,113 @@
+"""Addresses against each other: nothing bound twice, no endpoint twice, none that leads back to us."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from itertools import combinations
+
+from proxy.config.addresses import Address
+from proxy.config.problems import Place, Problem
+from proxy.config.tree import Mapping, Scalar, shown
+from proxy.config.values import read_bind, read_endpoint
+from proxy.snapshot.document import Admin
+
+
+@dataclass(frozen=True, slots=True)
+class Bound:
+    """An address of ours: `what` listens there, `shown` is how it may be told."""
+
+    what: str
+    address: Address
+    place: Place
+    shown: str
+
+
+def address_problems(root: Mapping) -> Iterator[Problem]:
+    """Everything that is wrong with how addresses go together."""
+    bound = list(_bound(root))
+    yield from _bound_twice(bound)
+    yield from _open_admin(root.section("admin"))
+    for _, service in root.section("services").sections():
+        for name, pool in service.section("pools").sections():
+            yield from _pool_problems(name, pool, bound)
+
+
+def endpoints(pool: Mapping) -> Iterator[tuple[Scalar, Address]]:
+    """The endpoints of a pool whose addresses can be read."""
+    for item in pool.sequence("endpoints"):
+        scalar = item.scalar("address") if isinstance(item, Mapping) else item
+        address = _read(read_endpoint, scalar)
+        if address is not None and isinstance(scalar, Scalar):
+            yield scalar, address
+
+
+def _bound(root: Mapping) -> Iterator[Bound]:
+    for listener in root.sequence("listeners").mappings():
+        yield from _bound_by("a listener", listener)
+    admin = root.section("admin")
+    if "bind" in admin:
+        yield from _bound_by("the admin", admin)
+    else:
+        default = Scalar.at(admin.place, Admin().bind)
+        yield Bound("the admin (by default)", read_bind(default), admin.place, repr(str(default)))
+    yield from _bound_by("status", root.section("status"))
+
+
+def _bound_by(what: str, section: Mapping) -> Iterator[Bound]:
+    scalar = section.scalar("bind")
+    address = _read(read_bind, scalar)
+    if scalar is not None and address is not None:
+        yield Bound(what, address, scalar.place, shown(scalar))
+
+
+def _bound_twice(bound: list[Bound]) -> Iterator[Problem]:
+    for first, second in combinations(bound, 2):
+        if _overlap(first.address, second.address):
+            # The default admin address stands nowhere: the place is the other's.
+            here = first if second.place.line == 0 or "default" in second.what else second
+            other = second if here is first else first
+            message = f"{here.shown} is taken by {other.what} already"
+            yield here.place.problem(message, "give each its own port" if not here.address.is_unix else "")
+
+
+def _overlap(one: Address, two: Address) -> bool:
+    if one.is_unix or two.is_unix:
+        return one.text == two.text
+    if one.port != two.port or one.port == 0 or one.ip is None or two.ip is None:
+        return False
+    return one.ip == two.ip or one.ip.is_unspecified or two.ip.is_unspecified
+
+
+def _open_admin(admin: Mapping) -> Iterator[Problem]:
+    scalar = admin.scalar("bind")
+    address = _read(read_bind, scalar)
+    if scalar is None or address is None or address.is_loopback or "token" in admin:
+        return
+    hint = "add token: ${SLUICE_TOKEN}, or bind it to 127.0.0.1 or a unix socket"
+    yield scalar.place.problem("the admin can be reached from other machines, and has no token", hint)
+
+
+def _pool_problems(name: Scalar, pool: Mapping, bound: list[Bound]) -> Iterator[Problem]:
+    link_local_allowed = (pool.scalar("allow_link_local") or "") == "true"
+    seen: dict[str, Scalar] = {}
+    for scalar, address in endpoints(pool):
+        first = seen.setdefault(address.text, scalar)
+        if first is not scalar or first.place != scalar.place:
+            hint = f"first at {first.place.line}:{first.place.column}; a weight gives it more"
+            yield scalar.place.problem(f"{shown(scalar)} is an endpoint of {shown(name)} twice", hint)
+        for ours in (ours for ours in bound if address.reaches(ours.address)):
+            hint = "requests would go in circles"
+            yield scalar.place.problem(f"{shown(scalar)} leads back to ourselves: {ours.what} listens there", hint)
+        if address.is_link_local and not link_local_allowed:
+            hint = "cloud machines give out their credentials there; if it is meant: allow_link_local: true in the pool"
+            yield scalar.place.problem(f"{shown(scalar)} is a link-local address", hint)
+
+
+def _read(read: Callable[[Scalar], Address], scalar: object) -> Address | None:
+    if not isinstance(scalar, Scalar) or scalar.missing:
+        return None
+    try:
+        return read(scalar)
+    except ValueError:
+        return None  # validation tells it
+
+

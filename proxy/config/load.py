@@ -1,0 +1,117 @@
+"""The road from a file to a Document: read, validate, check, translate; every problem at once."""
+
+import re
+from collections.abc import Callable, Iterator, Mapping as Environ
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from proxy.config.address_checks import address_problems
+from proxy.config.diagnosis import diagnose, place_of
+from proxy.config.notices import notices
+from proxy.config.problems import Place, Problem, tidy
+from proxy.config.root import Root
+from proxy.config.route_checks import placement_problems, route_problems
+from proxy.config.service_checks import service_problems
+from proxy.config.sources import find_config, read
+from proxy.config.translate import to_document
+from proxy.config.tree import SECRET, Mapping, Scalar, Tree, scalars
+from proxy.pools.registry import EndpointRegistry
+from proxy.snapshot.compile import CompileError, compile_snapshot
+from proxy.snapshot.document import Document
+
+__all__ = ["Loaded", "find_config", "load"]
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """What became of a configuration: a Document, perhaps with warnings, or problems."""
+
+    document: Document | None
+    problems: list[Problem]
+    warnings: list[Problem]
+    tree: Mapping | None = field(default=None, repr=False)
+
+    def problem(self, loc: tuple[str | int, ...], message: str, hint: str = "") -> Problem:
+        """A problem that showed later, at the place of what `loc` leads to, or of the nearest that was written."""
+        if self.tree is None:
+            raise LookupError("nothing was read that could have places")
+        return _mask(self.tree)(place_of(self.tree, loc).problem(message, hint))
+
+
+def load(path: Path, environ: Environ[str, str]) -> Loaded:
+    """Read a file, or a directory of `*.yaml`; never raises for what is in it."""
+    parsed = read(path, environ)
+    if parsed.tree is None:
+        return Loaded(None, tidy(parsed.problems), [])
+    if not isinstance(parsed.tree, Mapping):
+        problem = parsed.tree.place.problem("the top level must be a mapping", "it begins with listeners: …")
+        return Loaded(None, tidy([*parsed.problems, problem]), [])
+    return _judged(parsed.tree, parsed.problems)
+
+
+def _judged(written: Mapping, found: list[Problem]) -> Loaded:
+    tree = _without_extensions(written)
+    problems = [*found, *_blanks(tree), *address_problems(tree), *service_problems(tree), *route_problems(tree)]
+    document = None
+    try:
+        root = Root.model_validate(tree)
+    except ValidationError as error:
+        problems += diagnose(error, tree)
+    else:
+        document = None if problems else to_document(root)
+    if document is not None:
+        problems += list(placement_problems(document, tree)) or _compile_problems(document, tree.place)
+    hide = _mask(written)
+    warnings = [] if problems else list(map(hide, notices(tree)))
+    return Loaded(None if problems else document, tidy(map(hide, problems)), tidy(warnings), written)
+
+
+def _compile_problems(document: Document, place: Place) -> list[Problem]:
+    """What compiling refuses, and nothing before has: told without a place rather than not at all."""
+    try:
+        compile_snapshot(document, 0, EndpointRegistry(), lambda: 0.0, cookie_keys=("trial",), token=bytes)
+    except CompileError as error:
+        return [Place(place.file).problem(problem) for problem in error.problems]
+    return []
+
+
+def _without_extensions(tree: Mapping) -> Mapping:
+    """The same without the top-level `x-…` keys, which are there for anchors."""
+    kept = Mapping(tree.place)
+    for name, key in tree.keys_.items():
+        if not name.startswith("x-"):
+            kept.put(key, tree[name])
+    return kept
+
+
+def _blanks(tree: Tree) -> Iterator[Problem]:
+    """Keys and dashes with nothing after them; quotes make an empty text."""
+    for scalar in scalars(tree):
+        if scalar.missing and not scalar:
+            yield scalar.place.problem("no value stands here", "remove the key, or give it a value")
+
+
+def _mask(tree: Mapping) -> Callable[[Problem], Problem]:
+    """What takes out of a problem whatever came from a variable or stands in a secret field.
+
+    Messages are written not to tell it in the first place; this holds what slipped through.
+    """
+    admin, keys = tree.section("admin"), tree.sequence("cookie_keys")
+    typed = [admin.get("token"), *keys]
+    secrets = {str(one) for one in (*scalars(tree), *typed) if isinstance(one, Scalar) and (one.secret or one in typed)}
+    pattern = re.compile("|".join(sorted(map(_as_token, filter(None, secrets)), key=len, reverse=True)) or r"(?!)")
+
+    def hide(problem: Problem) -> Problem:
+        return replace(
+            problem, message=pattern.sub(SECRET, problem.message), hint=pattern.sub(SECRET, problem.hint)
+        )
+
+    return hide
+
+
+def _as_token(secret: str) -> str:
+    """Short secrets only where they stand apart: a 1 from a variable must not mangle every number."""
+    escaped = re.escape(secret)
+    return escaped if len(secret) > 5 else rf"(?<!\w){escaped}(?!\w)"

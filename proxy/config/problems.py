@@ -1,0 +1,65 @@
+"""What is wrong with a configuration, and where."""
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Final
+
+_UNPRINTABLE: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Problem:
+    """One thing to tell the person who wrote the configuration; its text is always one line.
+
+    `line` and `column` count from 1; 0 where the whole file is meant.
+    """
+
+    file: str
+    line: int
+    column: int
+    message: str
+    hint: str = ""
+
+    def __str__(self) -> str:
+        where = f"{self.file}:{self.line}:{self.column}" if self.line else self.file
+        hint = f" ({self.hint})" if self.hint else ""
+        return _UNPRINTABLE.sub(_escaped, f"{where}: {self.message}{hint}")
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Place:
+    """Where a key or value begins. `line` and `column` count characters from 1; 0 stands for the whole file."""
+
+    file: str
+    line: int = 0
+    column: int = 0
+
+    def problem(self, message: str, hint: str = "") -> Problem:
+        """A problem here."""
+        return Problem(self.file, self.line, self.column, message, hint)
+
+
+class Wrong(ValueError):
+    """A value that is not what belongs here; `hint` says what to write instead."""
+
+    def __init__(self, message: str, hint: str = "") -> None:
+        super().__init__(message)
+        self.hint = hint
+
+    @classmethod
+    def of(cls, error: ValueError) -> "Wrong":
+        """The same from a ValueError whose text is `what is wrong; the remedy`."""
+        if isinstance(error, Wrong):
+            return error
+        message, _, hint = str(error).partition("; ")
+        return cls(message, hint)
+
+
+def tidy(problems: Iterable[Problem]) -> list[Problem]:
+    """The problems in the order of the text, each once."""
+    return sorted(set(problems))
+
+
+def _escaped(found: re.Match[str]) -> str:
+    return found[0].encode("unicode_escape", "surrogatepass").decode()

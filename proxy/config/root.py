@@ -1,0 +1,39 @@
+"""The whole of the YAML."""
+
+from typing import Annotated
+
+from pydantic import Field
+
+from proxy.config.listeners import Admin, Dns, Listener, Restart, Shutdown, Status, Store
+from proxy.config.routes import Route
+from proxy.config.services import ANY_FILTER, Service
+from proxy.config.shapes import OrOff, Section
+from proxy.config.tree import Scalar
+from proxy.config.values import MaybeText, Name, Secret, Written, whole
+
+_WORKERS = whole(1, 1024)
+
+
+def _workers(scalar: Scalar) -> int | str:
+    return "auto" if scalar == "auto" else int(_WORKERS.parse(scalar))
+
+
+Workers = Annotated[int | str, Written(_workers, {"anyOf": [{"const": "auto"}, _WORKERS.schema]})]
+
+
+class Root(Section):
+    """A configuration of Sluicegate. Keys that begin with `x-` are free, for anchors."""
+
+    listeners: list[Listener] = Field(min_length=1, description="Where clients connect.")
+    admin: Admin = Field(Admin(), description="The admin API.")
+    status: Annotated[Status | None, OrOff()] = Field(None, description="An address for kubelet and Prometheus.")
+    workers: Workers = Field(1, description="How many processes carry traffic, or auto.")
+    store: Store | None = Field(None, description="Where state is kept.")
+    cookie_keys: list[Secret] = Field([], description="Keys of sticky cookies: the first signs, all verify.")
+    shutdown: Shutdown = Field(Shutdown(), description="How the proxy ends.")
+    restart: Restart = Field(Restart(), description="How a restart ends the old processes.")
+    dns: Dns = Field(Dns(), description="How host names are resolved.")
+    access_log: MaybeText = Field(None, description="Where requests are logged.")
+    services: dict[Name, Service] = Field({}, description="What routes lead to, by name.")
+    filters: list[ANY_FILTER] = Field([], description="What is changed on every request, before routing.")
+    routes: list[Route] = Field(min_length=1, description="Which requests go where; the first that matches wins.")

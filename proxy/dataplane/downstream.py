@@ -1,0 +1,576 @@
+"""One client connection over HTTP/1.1: requests in, one after the other; responses out, in the same order.
+
+It knows framing, limits and deadlines, and nothing of routing or endpoints. A request's head makes an `Exchange`; the
+connection feeds it the body and writes what comes back. At most one request is under way; what a client pipelines
+behind it waits unparsed, in at most one head's worth of memory plus one read.
+"""
+
+import asyncio
+import logging
+from math import inf
+from typing import TYPE_CHECKING, Final, cast
+
+from proxy.dataplane.exchange import Exchange
+from proxy.dataplane.forwarding import Origin
+from proxy.dataplane.replies import REPLIES, text_reply
+from proxy.http1.errors import MessageError
+from proxy.http1.framing import ChunkedDecoder
+from proxy.http1.message import (
+    CHUNKED,
+    CLOSE,
+    EXPECT_CONTINUE,
+    KEEP_ALIVE,
+    NO_BODY,
+    RequestHead,
+    ResponseHead,
+)
+from proxy.http1.parser import parse_request_head
+
+if TYPE_CHECKING:
+    from proxy.dataplane.listener import Listener
+    from proxy.dataplane.upstream import Upstream
+
+log = logging.getLogger(__name__)
+
+HEAD: Final = 0  # between requests, or in a head
+BODY: Final = 1  # in a request's body
+WAIT: Final = 2  # the request is complete, its response is not
+DRAIN: Final = 3  # the response is complete, the rest of the request is thrown away
+LINGER: Final = 4  # closed for writing; reads a while, so that the client can read what it was told
+CLOSED: Final = 5
+
+WINDOW: Final = 10.0  # seconds over which a rate is judged
+DRAIN_LIMIT: Final = 256 * 1024  # bytes of an unwanted body that are read so that the connection can go on
+LINGER_IDLE: Final = 2.0
+LINGER_MOST: Final = 10.0
+LEFT_GRACE: Final = 2.0  # a client that closed its side may still be reading: how long without a byte for it
+
+
+class Downstream(asyncio.Protocol):
+    """A client connection; `exchange` is what is under way on it."""
+
+    __slots__ = (
+        "_awaits_continue",
+        "_buffer",
+        "_chunked_out",
+        "_decoder",
+        "_half_closed",
+        "_keep",
+        "_mark",
+        "_minor",
+        "_origin",
+        "_paused",
+        "_pumping",
+        "_received",
+        "_remaining",
+        "_until",
+        "_write_paused",
+        "client",
+        "deadline",
+        "exchange",
+        "listener",
+        "plane",
+        "scheduled",
+        "state",
+        "transport",
+    )
+
+    transport: asyncio.Transport
+
+    def __init__(self, listener: "Listener", client: str) -> None:
+        self.listener = listener
+        self.plane = listener.plane
+        self.client = client
+        self.exchange: Exchange | None = None
+        self.state = HEAD
+        self.deadline = self.scheduled = inf
+        self._origin: Origin | None = None
+        self._buffer = b""
+        self._decoder: ChunkedDecoder | None = None
+        self._awaits_continue = False
+        self._chunked_out = False
+        self._half_closed = False
+        self._keep = True
+        self._mark = 0
+        self._minor = 1
+        self._paused = False
+        self._pumping = False
+        self._received = 0
+        self._remaining = 0
+        self._until = inf
+        self._write_paused = False
+
+    def __repr__(self) -> str:
+        return f"<Downstream {self.client} state={self.state} {self.exchange!r}>"
+
+    # -- what the loop calls
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport = transport = cast("asyncio.Transport", transport)  # uvloop's are not of asyncio's classes
+        # Nothing is buffered beyond what one read brought: 256 KiB a direction at most.
+        transport.set_write_buffer_limits(high=0)
+        self.listener.opened(self)
+        self._watch(self.plane.wheel.now + self.listener.limits.head_timeout)
+
+    def data_received(self, data: bytes) -> None:
+        state = self.state
+        if state == HEAD:
+            self._pump(self._buffer + data if self._buffer else data)
+        elif state == BODY:
+            self._take_body(data)
+        elif state == WAIT:
+            self._hold_back(data)
+        else:
+            self._throw_away(data)
+
+    def eof_received(self) -> bool:
+        """The client has closed its side. It may have left, or have said all it wanted and be reading still."""
+        self._half_closed = True
+        if self.state == WAIT:
+            self._watch(self.plane.wheel.now + LEFT_GRACE)
+            return True
+        if self._write_paused and self.state != BODY:
+            return True  # the deadline of a slow reader goes on
+        self.close()
+        return False
+
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - whyever, the client has gone
+        self._forget()
+
+    def pause_writing(self) -> None:
+        self._write_paused = True
+        if self.exchange is not None:
+            self.exchange.pause_response()
+        self._mark = self.transport.get_write_buffer_size()
+        self._watch(self.plane.wheel.now + WINDOW)
+
+    def resume_writing(self) -> None:
+        self._write_paused = False
+        if self.state == BODY:
+            self._watch_body()
+        elif self.state == WAIT:
+            self.deadline = inf
+        elif self.state == HEAD:
+            self._watch(self.plane.wheel.now + self.listener.limits.keep_alive)
+        if self.exchange is not None:
+            self.exchange.resume_response()
+
+    # -- what the wheel calls
+
+    def expire(self, now: float) -> None:
+        state = self.state
+        if self._write_paused:
+            self._check_reader(now)
+        elif state == HEAD:
+            self._head_expired()
+        elif state == BODY:
+            self._check_sender()
+        elif (state == WAIT and self._half_closed) or state >= DRAIN:
+            self.abort()
+
+    # -- what the exchange calls
+
+    def respond(self, head: ResponseHead, body: bytes, done: bool) -> None:
+        """Send a response's head, framed for this client, and the first of its body."""
+        if self.state == BODY and (self._awaits_continue or (done and not self.can_drain())):
+            self._keep = False  # what is missing of the body won't be waited for
+        length = head.length
+        self._chunked_out = False
+        if length >= 0:
+            framing = b"Content-Length: %d\r\n" % length
+        elif done:
+            framing = b""
+        elif self._minor:
+            self._chunked_out = True
+            framing = b"Transfer-Encoding: chunked\r\n"
+        else:
+            framing = b""
+            self._keep = False  # HTTP/1.0: the body ends with the connection
+        if not self._keep or self.plane.draining:
+            self._keep = False
+            framing += b"Connection: close\r\n"
+        elif not self._minor:
+            framing += b"Connection: keep-alive\r\n"
+        if self._chunked_out and body:
+            body = b"%x\r\n%b\r\n" % (len(body), body)
+        start = b"HTTP/1.1 %d %b\r\n%b%b\r\n" % (head.status, head.reason, head.block, framing)
+        if len(body) <= 4096:
+            self.transport.write(start + body)
+        else:
+            self.transport.writelines((start, body))
+
+    def send_data(self, data: bytes) -> None:
+        """Send another piece of the response's body."""
+        if self._half_closed:
+            self._watch(self.plane.wheel.now + LEFT_GRACE)
+        if self._chunked_out:
+            self.transport.writelines((b"%x\r\n" % len(data), data, b"\r\n"))
+        else:
+            self.transport.write(data)
+
+    def send_end(self, trailers: bytes) -> None:
+        """The response is complete; trailers go where chunks allow them."""
+        if self._chunked_out:
+            self.transport.write(b"0\r\n" + trailers + b"\r\n")
+
+    def inform(self, head: ResponseHead) -> None:
+        """Pass a 1xx on; HTTP/1.0 knows none (RFC 9110 §15.2)."""
+        if self._minor:
+            self._awaits_continue = False
+            self.transport.write(b"HTTP/1.1 %d %b\r\n%b\r\n" % (head.status, head.reason, head.block))
+
+    def finished(self) -> None:
+        """The exchange is over: on to the next request, or close."""
+        exchange, self.exchange = self.exchange, None
+        if exchange is None or self.state == CLOSED:
+            return
+        # An exchange and its attempt know each other: cut here, they go without waiting for the garbage collector.
+        exchange.attempt = None
+        if self.state == BODY:
+            self._drain()
+            return
+        if not self._keep or self._half_closed:
+            self._close_politely()
+            return
+        self.state = HEAD
+        deadline = self.deadline = self.plane.wheel.now + self.listener.limits.keep_alive
+        if deadline < self.scheduled:
+            self.plane.wheel.watch(self, deadline)
+        self.resume()
+        if self._buffer and not self._pumping:
+            self._pump(self._buffer)
+
+    def pause(self) -> None:
+        """Take nothing more from the client for now."""
+        if not self._paused and self.state != CLOSED:
+            self._paused = True
+            self.transport.pause_reading()
+
+    def resume(self) -> None:
+        """Go on reading."""
+        if self._paused and self.state != CLOSED:
+            self._paused = False
+            if self.state == BODY:
+                self._watch_body()
+            self.transport.resume_reading()
+
+    def can_drain(self) -> bool:
+        """Is what is missing of the body little enough to be read and thrown away?"""
+        if self._awaits_continue:
+            return False  # it may never come
+        return self._decoder is not None or self._remaining <= DRAIN_LIMIT
+
+    def break_off(self) -> None:
+        """The response cannot be completed: a reset, since a client of a close-delimited body sees nothing else."""
+        self.abort()
+
+    def join(self, upstream: "Upstream", head: ResponseHead, early: bytes) -> None:
+        """Answer 101, and let bytes pass both ways."""
+        exchange, self.exchange = self.exchange, None
+        attempt = None if exchange is None else exchange.attempt
+        if attempt is None:
+            return
+        self.transport.write(
+            b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n%b\r\n%b"
+            % (head.block, early)
+        )
+        held, self._buffer = self._buffer, b""
+        client, self.state = self.transport, CLOSED
+        self.plane.wheel.drop(self)
+        self.listener.closed(self)
+        far = upstream.detach()
+        self.plane.open_tunnel(attempt, client, far)
+        if held:
+            far.write(held)
+
+    # -- closing
+
+    def close_if_idle(self) -> None:
+        """Close unless a request is under way."""
+        if self.state == HEAD and not self._buffer:
+            self.close()
+
+    def close(self) -> None:
+        """Close after what has been written."""
+        if self.state != CLOSED:
+            self._forget()
+            self.transport.close()
+
+    def abort(self) -> None:
+        """Close at once."""
+        if self.state != CLOSED:
+            self._forget()
+            self.transport.abort()
+
+    def _forget(self) -> None:
+        if self.state == CLOSED:
+            return
+        self.state = CLOSED
+        self._buffer = b""
+        self.plane.wheel.drop(self)
+        exchange, self.exchange = self.exchange, None
+        if exchange is not None:
+            exchange.abandon()
+        self.listener.closed(self)
+
+    def _close_politely(self) -> None:
+        """Close after a response; bytes still unread would make it a reset that could overtake the response."""
+        if self._buffer or self._write_paused or self._paused:
+            self._linger()
+        else:
+            self.close()
+
+    def _linger(self) -> None:
+        self.state = LINGER
+        self._buffer = b""
+        self._decoder = None
+        now = self.plane.wheel.now
+        self._until = now + LINGER_MOST
+        if not self._write_paused:
+            self._watch(now + LINGER_IDLE)
+        if self.transport.can_write_eof():
+            self.transport.write_eof()
+        self.resume()
+
+    # -- requests
+
+    def _pump(self, data: bytes) -> None:
+        """Take requests as long as there are whole heads and nothing is under way."""
+        self._pumping = True
+        while data and self.state == HEAD:
+            data = self._take_head(data)
+        self._pumping = False
+        if data and self.state == WAIT:
+            self._hold_back(data)
+
+    def _take_head(self, data: bytes) -> bytes:
+        """Take one head, if it is whole, and begin its exchange; what is left over comes back."""
+        limits = self.listener.limits
+        try:
+            head = parse_request_head(data, self.listener.head_limits)
+        except MessageError as error:
+            self._refuse(error.status, error.reason, str(error))
+            return b""
+        if head is None:
+            if not self._buffer:
+                self._watch(self.plane.wheel.now + limits.head_timeout)  # for the whole of it, not for a byte
+            self._buffer = data
+            return b""
+        self._buffer = b""
+        self._minor = minor = head.minor
+        flags = head.flags
+        self._keep = not flags & CLOSE if minor else bool(flags & KEEP_ALIVE)
+        length = head.length
+        if head.method == b"CONNECT":
+            self._refuse(*_own("connect_unsupported"))
+            return b""
+        if limits.body is not None and length > limits.body:
+            self._refuse(*_own("body_too_large"))
+            return b""
+        exchange = self.exchange = self._exchange(head)
+        if length == NO_BODY or length == 0:  # noqa: PLR1714 - a tuple costs more
+            self.state = WAIT
+            self.deadline = inf
+            self._guarded_begin(exchange, b"", True)
+            return data[head.size :]
+        return self._begin_with_body(exchange, head, data[head.size :])
+
+    def _exchange(self, head: RequestHead) -> Exchange:
+        origin = self._origin
+        if origin is None:
+            origin = self._origin = Origin(self.client, self.listener.trusted, self.plane.bits)
+        return Exchange(self.plane, self, head, origin.describe(head), self.plane.clock())
+
+    def _guarded_begin(self, exchange: Exchange, body: bytes, done: bool) -> None:
+        try:
+            exchange.begin(body, done)
+        except Exception:
+            log.exception("a request failed inside the proxy: %r", exchange)
+            self._keep = False
+            if exchange.responded:
+                self.abort()
+            else:
+                exchange.spoil("internal_error")
+
+    def _begin_with_body(self, exchange: Exchange, head: RequestHead, rest: bytes) -> bytes:
+        self._awaits_continue = not rest and bool(head.flags & EXPECT_CONTINUE and self._minor)
+        self._received = len(rest)
+        self._mark = 0
+        self.state = BODY
+        self._watch_body()
+        if head.length == CHUNKED:
+            return self._begin_chunked(exchange, head, rest)
+        length = head.length
+        self._remaining = max(length - len(rest), 0)
+        if self._remaining:
+            self._guarded_begin(exchange, rest, False)
+            return b""
+        self.state = WAIT
+        self.deadline = inf
+        self._guarded_begin(exchange, rest[:length], True)
+        return rest[length:]
+
+    def _begin_chunked(self, exchange: Exchange, head: RequestHead, rest: bytes) -> bytes:
+        decoder = self._decoder = ChunkedDecoder(self.listener.head_limits)
+        try:
+            body = decoder.feed(rest)
+        except MessageError as error:
+            self.exchange = None
+            self._refuse(error.status, error.reason, str(error))
+            return b""
+        if not decoder.done:
+            self._guarded_begin(exchange, body, False)
+            return b""
+        self._decoder = None
+        if not decoder.trailers:
+            self.state = WAIT
+            self.deadline = inf
+            head.length = len(body)  # all of it is here: its length says more than chunks
+            self._guarded_begin(exchange, body, True)
+            return decoder.rest
+        self._guarded_begin(exchange, body, False)
+        if self.exchange is exchange:
+            self._body_complete(exchange, decoder.trailers)
+        return decoder.rest
+
+    def _take_body(self, data: bytes) -> None:
+        exchange = self.exchange
+        if exchange is None:
+            return
+        self._received += len(data)
+        self._awaits_continue = False
+        if self._decoder is not None:
+            self._take_chunks(exchange, self._decoder, data)
+            return
+        remaining = self._remaining = self._remaining - len(data)
+        if remaining > 0:
+            exchange.request_data(data)
+            return
+        if remaining < 0:
+            self._buffer = data[remaining:]
+            data = data[:remaining]
+        exchange.request_data(data)
+        if self.exchange is exchange:
+            self._body_complete(exchange, b"")
+
+    def _take_chunks(self, exchange: Exchange, decoder: ChunkedDecoder, data: bytes) -> None:
+        limit = self.listener.limits.body
+        try:
+            body = decoder.feed(data)
+        except MessageError as error:
+            self._spoil(exchange, error.reason, error.status, str(error))
+            return
+        if limit is not None and self._received > limit:
+            self._spoil(exchange, "body_too_large")
+            return
+        if body:
+            exchange.request_data(body)
+        if decoder.done and self.exchange is exchange:
+            self._buffer = decoder.rest
+            self._body_complete(exchange, decoder.trailers)
+
+    def _body_complete(self, exchange: Exchange, trailers: bytes) -> None:
+        self._decoder = None
+        self.state = WAIT
+        self.deadline = inf
+        exchange.request_end(trailers)
+
+    def _spoil(self, exchange: Exchange, reason: str, status: int = 0, message: str = "") -> None:
+        self._keep = False
+        exchange.spoil(reason, status, message)
+
+    def _hold_back(self, data: bytes) -> None:
+        """The client pipelines: what comes behind the request under way waits, and not much of it."""
+        self._buffer = self._buffer + data if self._buffer else data
+        if len(self._buffer) > self.listener.limits.head:
+            self.pause()
+
+    def _refuse(self, status: int, reason: str, message: str) -> None:
+        """Answer a request that never became an exchange, and close."""
+        self._keep = False
+        head, body = text_reply(status, reason, message)
+        self.plane.count_refusal(reason)
+        self.respond(head, body, True)
+        self._linger()
+
+    # -- bodies nobody wants
+
+    def _drain(self) -> None:
+        """The exchange is over before its request is: read the rest if it is little, else close."""
+        if not self._keep or not self.can_drain():
+            self._linger()
+            return
+        self.state = DRAIN
+        self._received = 0
+        self._watch(self.plane.wheel.now + WINDOW)
+        self.resume()
+
+    def _throw_away(self, data: bytes) -> None:
+        if self.state == DRAIN:
+            self._received += len(data)
+            self._drain_more(data)
+        elif self.state == LINGER and not self._write_paused:
+            self._watch(min(self.plane.wheel.now + LINGER_IDLE, self._until))
+
+    def _drain_more(self, data: bytes) -> None:
+        decoder = self._decoder
+        if decoder is not None:
+            try:
+                decoder.feed(data)
+            except MessageError:
+                self._linger()
+                return
+            done, rest = decoder.done, decoder.rest
+        else:
+            rest = data[self._remaining :]
+            self._remaining = max(self._remaining - len(data), 0)
+            done = not self._remaining
+        if done:
+            self._decoder = None
+            self.state = HEAD
+            self._watch(self.plane.wheel.now + self.listener.limits.keep_alive)
+            self._pump(rest)
+        elif self._received > DRAIN_LIMIT:
+            self._linger()
+
+    # -- deadlines
+
+    def _watch(self, deadline: float) -> None:
+        self.deadline = deadline
+        if deadline < self.scheduled:
+            self.plane.wheel.watch(self, deadline)
+
+    def _watch_body(self) -> None:
+        self._mark = self._received
+        self._watch(self.plane.wheel.now + WINDOW)
+
+    def _head_expired(self) -> None:
+        if not self._buffer:
+            self.close()  # nothing was asked, so nothing is answered
+        else:
+            self._refuse(*_own("head_timeout"))
+
+    def _check_sender(self) -> None:
+        """Does the body come fast enough? Only while it is us who wait for it."""
+        rate = self.listener.limits.min_rate
+        waits_for_client = not (self._paused or self._awaits_continue)
+        too_slow = rate is not None and self._received - self._mark < rate * WINDOW
+        if waits_for_client and too_slow and self.exchange is not None:
+            self._spoil(self.exchange, "body_timeout")
+        else:
+            self._watch_body()
+
+    def _check_reader(self, now: float) -> None:
+        """Does the client take what was written fast enough?"""
+        rate = self.listener.limits.min_rate
+        left = self.transport.get_write_buffer_size()
+        if rate is not None and self._mark - left < rate * WINDOW:
+            self.abort()
+            return
+        self._mark = left
+        self._watch(now + WINDOW)
+
+
+def _own(reason: str) -> tuple[int, str, str]:
+    status, message = REPLIES[reason]
+    return status, reason, message

@@ -1,0 +1,154 @@
+"""What all connections of a worker share: the snapshot in force, the clock, the wheel, and what takes time."""
+
+import asyncio
+import logging
+import random
+from collections import Counter
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Final
+
+from proxy.dataplane.address import TcpAddress, parse_address
+from proxy.dataplane.failures import ConnectFailed, ConnectTimeout
+from proxy.dataplane.tunnel import Tunnel
+from proxy.dataplane.upstream import Upstream
+from proxy.dataplane.wheel import Wheel
+from proxy.pools import ejection
+from proxy.telemetry.counters import PoolCounters
+
+if TYPE_CHECKING:
+    from proxy.dataplane.attempt import Attempt
+    from proxy.dataplane.exchange import Exchange
+    from proxy.pools.endpoint import Endpoint
+    from proxy.pools.state import PoolState
+    from proxy.snapshot.compile import Snapshot
+
+log = logging.getLogger(__name__)
+
+_TIMEOUTS: Final = frozenset(
+    {"connect_timeout", "response_timeout", "try_timeout", "send_timeout", "body_idle", "total_timeout"}
+)
+
+
+class Plane:
+    """One worker's data plane, without its listeners.
+
+    `snapshot` is what requests that begin now go by; replacing it is one assignment. `draining` makes every further
+    response the last of its connection. `refusals` counts replies of our own by reason, `unrouted` exchanges that no
+    pool answered.
+    """
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, snapshot: "Snapshot", wall: Callable[[], float]) -> None:
+        self.loop = loop
+        self.snapshot = snapshot
+        self.clock = loop.time
+        self.wall = wall
+        self.wheel = Wheel(loop.time())
+        self.bits = random.getrandbits  # for ids that name a request and protect nothing
+        self.draining = False
+        self.refusals: Counter[str] = Counter()
+        self.unrouted = PoolCounters()
+        self.tunnels: set[Tunnel] = set()
+        self._connecting: set[asyncio.Task[None]] = set()
+
+    # -- connections upstream
+
+    def connect(self, attempt: "Attempt") -> None:
+        """Make a connection for an attempt that waits for it."""
+        task = self.loop.create_task(self._connect(attempt))
+        self._connecting.add(task)
+        task.add_done_callback(self._connecting.discard)
+
+    async def _connect(self, attempt: "Attempt") -> None:
+        timeouts = attempt.exchange.timeouts
+        try:
+            async with asyncio.timeout(timeouts.connect):
+                upstream = await self._open(attempt.endpoint)
+        except TimeoutError:
+            attempt.connect_failed(ConnectTimeout())
+        except (OSError, ValueError) as error:
+            log.info("no connection to %s: %s", attempt.endpoint.address, error)
+            attempt.connect_failed(ConnectFailed())
+        else:
+            if not attempt.connected(upstream):
+                upstream.park(self.wheel.now + timeouts.upstream_idle)
+
+    async def _open(self, endpoint: "Endpoint") -> Upstream:
+        address = parse_address(endpoint.address)
+
+        def protocol() -> Upstream:
+            return Upstream(endpoint, self.wheel)
+
+        if isinstance(address, TcpAddress):
+            _, upstream = await self.loop.create_connection(protocol, address.host, address.port)
+        else:
+            _, upstream = await self.loop.create_unix_connection(protocol, address.path)
+        return upstream
+
+    def admit(self, shared: "PoolState") -> None:
+        """A place in a pool has become free: let the exchange in that has waited longest."""
+        while shared.pending and shared.may_connect():
+            exchange: Exchange = shared.pending.popleft()
+            exchange.admitted()
+
+    # -- tunnels
+
+    def open_tunnel(self, attempt: "Attempt", client: asyncio.Transport, far: asyncio.Transport) -> None:
+        """Join the two; the endpoint counts the tunnel until it is closed. Nothing else of the exchange is kept."""
+        endpoint = attempt.become_tunnel()
+
+        def closed(tunnel: Tunnel) -> None:
+            self.tunnels.discard(tunnel)
+            endpoint.tunnels -= 1
+            endpoint.shared.connections -= 1
+            self.admit(endpoint.shared)
+
+        tunnel = Tunnel(self.wheel, attempt.exchange.timeouts.tunnel_idle, closed)
+        self.tunnels.add(tunnel)
+        tunnel.join(client, far)
+
+    # -- what is learned from exchanges
+
+    def count(self, exchange: "Exchange") -> None:
+        """An exchange is over."""
+        counters = exchange.counters
+        counters.requests[exchange.status // 100] += 1
+        counters.duration.observe(self.clock() - exchange.started)
+        if exchange.reason is not None:
+            self.refusals[exchange.reason] += 1
+
+    def count_refusal(self, reason: str) -> None:
+        """A request was refused before it became an exchange."""
+        self.refusals[reason] += 1
+
+    def count_failure(self, exchange: "Exchange", reason: str) -> None:
+        """An attempt failed."""
+        counters = exchange.counters
+        if reason in _TIMEOUTS:
+            counters.timeouts += 1
+        elif reason == "connect_failed":
+            counters.connect_errors += 1
+        else:
+            counters.resets += 1
+
+    def blame(self, exchange: "Exchange", endpoint: "Endpoint") -> None:
+        """A request failed by the endpoint's fault; enough of them in a row and it is ejected."""
+        service = exchange.route.service
+        settings = None if service is None else service.ejection
+        if settings is None:
+            return
+        now = self.clock()
+        if ejection.failed(endpoint, exchange.pool, now, settings):
+            log.warning("ejected %r for %.0f s", endpoint, endpoint.ejected_until - now)
+            self.loop.call_at(endpoint.ejected_until, self._readmit, endpoint)
+
+    def _readmit(self, endpoint: "Endpoint") -> None:
+        if ejection.readmit(endpoint, self.clock()):
+            log.warning("readmitted %r", endpoint)
+
+    async def close(self) -> None:
+        """End what is still under way: connections being made, tunnels."""
+        for task in tuple(self._connecting):
+            task.cancel()
+        await asyncio.gather(*self._connecting, return_exceptions=True)
+        for tunnel in tuple(self.tunnels):
+            tunnel.close()

@@ -1,0 +1,84 @@
+"""A raw tunnel after 101: bytes pass both ways as they are, with back-pressure, until both ends have had their say."""
+
+import asyncio
+from collections.abc import Callable
+from math import inf
+
+from proxy.dataplane.wheel import Wheel
+
+
+class End(asyncio.Protocol):
+    """One of a tunnel's two ends."""
+
+    __slots__ = ("_tunnel", "finished", "peer", "transport")
+
+    def __init__(self, tunnel: "Tunnel", transport: asyncio.Transport) -> None:
+        self._tunnel = tunnel
+        self.transport = transport
+        self.peer: End = self
+        self.finished = False  # it has sent all it will
+
+    def data_received(self, data: bytes) -> None:
+        self._tunnel.touch()
+        self.peer.transport.write(data)
+
+    def eof_received(self) -> bool:
+        """One direction has ended; the other may go on."""
+        self.finished = True
+        if self.peer.finished or not self.peer.transport.can_write_eof():
+            self._tunnel.close()
+            return False
+        self.peer.transport.write_eof()
+        return True
+
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - a tunnel just ends
+        self._tunnel.close()
+
+    def pause_writing(self) -> None:
+        self.peer.transport.pause_reading()
+
+    def resume_writing(self) -> None:
+        if not self.peer.transport.is_closing():
+            self.peer.transport.resume_reading()
+
+
+class Tunnel:
+    """Two transports joined. Without a byte either way for `idle` seconds it is closed."""
+
+    __slots__ = ("_ends", "_idle", "_on_close", "_wheel", "deadline", "scheduled")
+
+    def __init__(self, wheel: Wheel, idle: float | None, on_close: Callable[["Tunnel"], None]) -> None:
+        self._wheel = wheel
+        self._idle = idle
+        self._on_close = on_close
+        self._ends: tuple[End, ...] = ()
+        self.deadline = self.scheduled = inf
+
+    def join(self, client: asyncio.Transport, upstream: asyncio.Transport) -> None:
+        """Let bytes pass from now on."""
+        near, far = End(self, client), End(self, upstream)
+        near.peer, far.peer = far, near
+        self._ends = (near, far)
+        for end in self._ends:
+            end.transport.set_protocol(end)
+            end.transport.resume_reading()
+        if self._idle is not None:
+            self._wheel.watch(self, self._wheel.now + self._idle)
+
+    def touch(self) -> None:
+        """Bytes have passed."""
+        if self._idle is not None:
+            self.deadline = self._wheel.now + self._idle
+
+    def expire(self, now: float) -> None:  # noqa: ARG002 - whatever the time, it is over
+        self.close()
+
+    def close(self) -> None:
+        """Close both ends, each after what was written to it."""
+        ends, self._ends = self._ends, ()
+        if not ends:
+            return
+        self._wheel.drop(self)
+        for end in ends:
+            end.transport.close()
+        self._on_close(self)

@@ -1,0 +1,459 @@
+"""One HTTP/1.1 connection to an endpoint: an exchange's request out, its response in, then back among the idle ones.
+
+It knows framing and nothing of routing, retries or the client: those are the exchange's. It calls the exchange with
+`response`, `response_data`, `response_end`, `informational`, `upgrade`, `attempt_failed` and `response_broken`, and
+with `pause_request` / `resume_request` when the endpoint reads slowly.
+"""
+
+import asyncio
+from math import inf
+from typing import TYPE_CHECKING, Final, cast
+
+from proxy.dataplane.failures import (
+    ResponseTimeout,
+    SendTimeout,
+    TryTimeout,
+    UpstreamFailure,
+    UpstreamMalformed,
+    UpstreamReset,
+)
+from proxy.http1.errors import MessageError
+from proxy.http1.framing import ChunkedDecoder
+from proxy.http1.limits import HeadLimits
+from proxy.http1.message import CHUNKED, CLOSE, KEEP_ALIVE, NO_BODY, TE_TRAILERS, WEBSOCKET, ResponseHead
+from proxy.http1.parser import parse_response_head
+
+if TYPE_CHECKING:
+    from proxy.dataplane.exchange import Exchange
+    from proxy.dataplane.wheel import Wheel
+    from proxy.pools.endpoint import Endpoint
+
+IDLE: Final = 0  # among the endpoint's idle connections, or about to be
+HEAD: Final = 1  # a response head is due
+LENGTH: Final = 2  # in a body of known length
+CHUNKS: Final = 3  # in a chunked body
+UNTIL_CLOSE: Final = 4  # in a body that ends with the connection
+ANSWERED: Final = 5  # the response is complete, the request is still being sent
+CLOSED: Final = 6
+
+RESPONSE_LIMITS: Final = HeadLimits(size=64 * 1024, fields=200, underscores=True)
+MAX_INFORMATIONAL: Final = 10  # more 1xx than this are an attack or a loop
+_JOIN: Final = 4096  # a body piece up to this size is copied behind the head: one buffer is cheaper than two
+
+
+class Upstream(asyncio.Protocol):
+    """A connection; `exchange` is whose request is on it now."""
+
+    __slots__ = (
+        "_buffer",
+        "_chunked",
+        "_decoder",
+        "_informational",
+        "_paused",
+        "_remaining",
+        "_sending",
+        "_try_deadline",
+        "_wheel",
+        "_writes",
+        "deadline",
+        "endpoint",
+        "exchange",
+        "keep",
+        "reused",
+        "scheduled",
+        "state",
+        "transport",
+    )
+
+    transport: asyncio.Transport
+
+    def __init__(self, endpoint: "Endpoint", wheel: "Wheel") -> None:
+        self.endpoint = endpoint
+        self.exchange: Exchange | None = None
+        self.state = IDLE
+        self.keep = True
+        self.reused = False
+        self.deadline = self.scheduled = inf
+        self._wheel = wheel
+        self._buffer = b""
+        self._chunked = False
+        self._decoder: ChunkedDecoder | None = None
+        self._informational = 0
+        self._paused = False
+        self._remaining = 0
+        self._sending = False
+        self._try_deadline = inf
+        self._writes = 0
+
+    def __repr__(self) -> str:
+        return f"<Upstream {self.endpoint.address} state={self.state} reused={self.reused}>"
+
+    # -- what the exchange calls
+
+    def start(self, exchange: "Exchange", body: bytes, done: bool, now: float) -> None:
+        """Send the request's head and what there is of its body; `done` if that is all of it."""
+        self.exchange = exchange
+        self.state = HEAD
+        self._sending = not done
+        self._informational = 0
+        self._writes = 1
+        head = exchange.head
+        length = head.length
+        if length == NO_BODY:
+            framing = b"\r\n"
+        elif length >= 0:
+            framing = b"Content-Length: %d\r\n\r\n" % length
+        else:
+            framing = b"Transfer-Encoding: chunked\r\n\r\n"
+        self._chunked = length == CHUNKED
+        if head.flags & (WEBSOCKET | TE_TRAILERS):
+            framing = _connection(head.flags) + framing
+        start = b"%b %b HTTP/1.1\r\nHost: %b\r\n%b%b" % (
+            head.method,
+            head.target,
+            head.host,
+            exchange.block,
+            framing,
+        )
+        self._try_deadline = exchange.attempt.deadline if exchange.attempt is not None else inf
+        self._watch(done, exchange, now)
+        if body or (done and self._chunked):
+            self._write_with(start, body, done)
+        else:
+            self.transport.write(start)
+
+    def send_data(self, data: bytes) -> None:
+        """Send another piece of the request's body."""
+        self._writes += 1
+        self.deadline = self._send_deadline()
+        if self._chunked:
+            self.transport.writelines((b"%x\r\n" % len(data), data, b"\r\n"))
+        else:
+            self.transport.write(data)
+
+    def send_end(self, trailers: bytes) -> None:
+        """The request is complete: now the response is awaited."""
+        self._sending = False
+        if self._chunked:
+            self._writes += 1
+            self.transport.write(b"0\r\n" + trailers + b"\r\n")
+        exchange = self.exchange
+        if self.state == HEAD and exchange is not None:
+            self._watch(True, exchange, self._wheel.now)
+
+    def pause(self) -> None:
+        """The client reads slowly: take no more of the response from the endpoint."""
+        if not self._paused and self.state != CLOSED:
+            self._paused = True
+            self.transport.pause_reading()
+
+    def resume(self) -> None:
+        """The client has caught up."""
+        if self._paused and self.state != CLOSED:
+            self._paused = False
+            self._refresh()
+            self.transport.resume_reading()
+
+    def release(self, now: float) -> None:
+        """The exchange is over: back among the idle ones, or closed where HTTP does not allow another request."""
+        exchange = self.exchange
+        if not self.keep or self.state == CLOSED or exchange is None:
+            self.close()
+            return
+        self.exchange = None
+        self.state = IDLE
+        self.reused = True
+        self.resume()
+        deadline = self.deadline = now + exchange.timeouts.upstream_idle
+        if deadline < self.scheduled:
+            self._wheel.watch(self, deadline)
+        self.endpoint.idle.append(self)
+
+    def park(self, deadline: float) -> None:
+        """A new connection whose exchange has gone: keep it for the next one."""
+        self._wheel.watch(self, deadline)
+        self.endpoint.idle.append(self)
+
+    def close(self) -> None:
+        """Close at once; nothing is said to anyone."""
+        if self.state != CLOSED:
+            if self.state == IDLE and self in self.endpoint.idle:
+                self.endpoint.idle.remove(self)
+            self.state = CLOSED
+            self.exchange = None
+            self._wheel.drop(self)
+            self.transport.abort()
+
+    def detach(self) -> asyncio.Transport:
+        """Give the transport away, to a tunnel."""
+        self.state = CLOSED
+        self.exchange = None
+        self._wheel.drop(self)
+        return self.transport
+
+    # -- what the loop calls
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport = transport = cast("asyncio.Transport", transport)  # uvloop's are not of asyncio's classes
+        # Nothing is buffered beyond what one read brought: 256 KiB a direction at most.
+        transport.set_write_buffer_limits(high=0)
+
+    def data_received(self, data: bytes) -> None:
+        state = self.state
+        if state == HEAD:
+            self._take_head(data)
+        elif state == LENGTH:
+            self._take_length(data)
+        elif state == CHUNKS:
+            self._take_chunks(data)
+        elif state == UNTIL_CLOSE:
+            self._refresh()
+            if self.exchange is not None:
+                self.exchange.response_data(data)
+        elif state == ANSWERED:
+            self.keep = False  # bytes after a complete response
+        elif state == IDLE:
+            self.close()  # nobody asked
+
+    def eof_received(self) -> None:
+        self._ended(None)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._ended(exc)
+
+    def pause_writing(self) -> None:
+        if self.exchange is not None:
+            self.exchange.pause_request()
+
+    def resume_writing(self) -> None:
+        if self.exchange is not None:
+            self.deadline = max(self.deadline, self._send_deadline()) if self._sending else self.deadline
+            self.exchange.resume_request()
+
+    # -- what the wheel calls
+
+    def expire(self, now: float) -> None:
+        exchange = self.exchange
+        if exchange is None:
+            self.close()
+        elif self.state == HEAD:
+            self._fail(self._late(now))
+        elif self._paused:
+            self._refresh()
+        else:
+            self._break("body_idle")
+
+    # -- inside
+
+    def _watch(self, done: bool, exchange: "Exchange", now: float) -> None:
+        """Await the response head, or first that the endpoint takes the body."""
+        timeouts = exchange.timeouts
+        wait = timeouts.response if done else timeouts.body_idle
+        deadline = inf if wait is None else now + wait
+        deadline = min(deadline, self._try_deadline)
+        self.deadline = deadline
+        if deadline < self.scheduled:
+            self._wheel.watch(self, deadline)
+
+    def _late(self, now: float) -> UpstreamFailure:
+        if self._try_deadline <= now:
+            return TryTimeout()
+        return SendTimeout() if self._sending else ResponseTimeout()
+
+    def _send_deadline(self) -> float:
+        exchange = self.exchange
+        wait = None if exchange is None else exchange.timeouts.body_idle
+        if exchange is None or wait is None:
+            return inf
+        return min(self._wheel.now + wait, self._try_deadline) if self.state == HEAD else self._wheel.now + wait
+
+    def _refresh(self) -> None:
+        """Something came: the body's idle time begins anew."""
+        exchange = self.exchange
+        wait = None if exchange is None else exchange.timeouts.body_idle
+        deadline = self.deadline = inf if wait is None else self._wheel.now + wait
+        if deadline < self.scheduled:
+            self._wheel.watch(self, deadline)
+
+    def _write_with(self, start: bytes, body: bytes, done: bool) -> None:
+        """The head and the first piece of the body, in one write."""
+        if self._chunked:
+            last = b"0\r\n\r\n" if done else b""
+            chunk = (b"%x\r\n" % len(body), body, b"\r\n") if body else ()
+            self.transport.write(b"".join((start, *chunk, last)))
+        elif len(body) <= _JOIN:
+            self.transport.write(start + body)
+        else:
+            self.transport.writelines((start, body))
+
+    def _take_head(self, data: bytes) -> None:
+        if self._buffer:
+            data = self._buffer + data
+            self._buffer = b""
+        try:
+            head = parse_response_head(data, RESPONSE_LIMITS)
+        except MessageError:
+            self._fail(UpstreamMalformed())
+            return
+        if head is None:
+            self._buffer = data
+        elif head.status < 200:
+            self._take_informational(head, data[head.size :])
+        else:
+            self._take_response(head, data)
+
+    def _take_response(self, head: ResponseHead, data: bytes) -> None:
+        exchange = self.exchange
+        if exchange is None:
+            return
+        flags = head.flags
+        self.keep = not flags & CLOSE if head.minor else bool(flags & KEEP_ALIVE)
+        size = head.size
+        length = head.length
+        status = head.status
+        if status == 204 or status == 304 or exchange.head.method == b"HEAD":  # noqa: PLR1714 - a tuple costs more
+            # RFC 9112 §6.3: never a body, whatever the fields say.
+            if len(data) > size:
+                self.keep = False
+            if status == 204 or length == CHUNKED:
+                head.length = NO_BODY
+            self._answered(head, b"", exchange)
+        elif length >= 0:
+            self._remaining = length + size - len(data)
+            if self._remaining > 0:
+                self.state = LENGTH
+                self._refresh()
+                exchange.response(head, data[size:], False)
+            else:
+                if self._remaining < 0:
+                    self.keep = False  # more than was announced: whose it is, nobody knows
+                    data = data[: self._remaining]
+                self._answered(head, data[size:], exchange)
+        elif length == CHUNKED:
+            self.state = CHUNKS
+            self._decoder = ChunkedDecoder(RESPONSE_LIMITS)
+            self._refresh()
+            self._first_chunks(head, data[size:], exchange)
+        else:
+            self.state = UNTIL_CLOSE
+            self.keep = False
+            self._refresh()
+            exchange.response(head, data[size:], False)
+
+    def _answered(self, head: ResponseHead, body: bytes, exchange: "Exchange") -> None:
+        self.state = ANSWERED
+        exchange.response(head, body, True)
+
+    def _take_informational(self, head: ResponseHead, rest: bytes) -> None:
+        exchange = self.exchange
+        if exchange is None:
+            return
+        self._informational += 1
+        if head.status == 101:
+            if head.flags & exchange.head.flags & WEBSOCKET:
+                exchange.upgrade(head, rest)
+            else:
+                self._fail(UpstreamMalformed())  # nobody asked for it
+            return
+        if self._informational > MAX_INFORMATIONAL:
+            self._fail(UpstreamMalformed())
+            return
+        exchange.informational(head)
+        if rest and self.state == HEAD:
+            self._take_head(rest)
+
+    def _take_length(self, data: bytes) -> None:
+        remaining = self._remaining = self._remaining - len(data)
+        exchange = self.exchange
+        if exchange is None:
+            return
+        if remaining > 0:
+            self._refresh()
+            exchange.response_data(data)
+            return
+        if remaining < 0:
+            self.keep = False
+            data = data[:remaining]
+        self.state = ANSWERED
+        exchange.response_end(data, b"")
+
+    def _first_chunks(self, head: ResponseHead, data: bytes, exchange: "Exchange") -> None:
+        decoder = self._decoder
+        if not data or decoder is None:
+            exchange.response(head, b"", False)
+            return
+        try:
+            body = decoder.feed(data)
+        except MessageError:
+            self._fail(UpstreamMalformed())
+            return
+        if decoder.done and not decoder.trailers:
+            self._end_chunks(decoder)
+            head.length = len(body)  # all of it is here: its length says more than chunks
+            exchange.response(head, body, True)
+            return
+        exchange.response(head, body, False)
+        if decoder.done and self.exchange is exchange:
+            self._end_chunks(decoder)
+            exchange.response_end(b"", decoder.trailers)
+
+    def _take_chunks(self, data: bytes) -> None:
+        decoder, exchange = self._decoder, self.exchange
+        if decoder is None or exchange is None:
+            return
+        try:
+            body = decoder.feed(data)
+        except MessageError:
+            self._break("upstream_malformed")
+            return
+        if decoder.done:
+            self._end_chunks(decoder)
+            exchange.response_end(body, decoder.trailers)
+        else:
+            self._refresh()
+            if body:
+                exchange.response_data(body)
+
+    def _end_chunks(self, decoder: ChunkedDecoder) -> None:
+        if decoder.rest:
+            self.keep = False
+        self._decoder = None
+        self.state = ANSWERED
+
+    def _ended(self, exc: Exception | None) -> None:
+        """The endpoint has closed, or the connection broke."""
+        state, exchange = self.state, self.exchange
+        if state == CLOSED:
+            return
+        if exchange is None:
+            self.close()
+        elif state == HEAD:
+            unsent = isinstance(exc, BrokenPipeError) and self._writes == 1
+            answered = bool(self._buffer) or self._informational > 0
+            self._fail(UpstreamReset(unsent=unsent, unanswered=not answered))
+        elif state == UNTIL_CLOSE and exc is None:
+            self.state = ANSWERED
+            exchange.response_end(b"", b"")
+        elif state == ANSWERED:
+            self.keep = False
+            exchange.upstream_gone()
+        else:
+            self._break("upstream_reset")
+
+    def _fail(self, failure: UpstreamFailure) -> None:
+        exchange = self.exchange
+        self.close()
+        if exchange is not None:
+            exchange.attempt_failed(failure, self.reused)
+
+    def _break(self, reason: str) -> None:
+        exchange = self.exchange
+        self.close()
+        if exchange is not None:
+            exchange.response_broken(reason)
+
+
+def _connection(flags: int) -> bytes:
+    if flags & WEBSOCKET:
+        return b"Connection: Upgrade\r\nUpgrade: websocket\r\n"
+    return b"Connection: TE\r\nTE: trailers\r\n"

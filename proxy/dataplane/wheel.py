@@ -1,0 +1,78 @@
+"""One coarse timer wheel per worker: every deadline of every connection, at the cost of an attribute.
+
+A connection moves its deadline with each request, nearly always to a later time. So an item sits in the slot of the
+earliest deadline it ever asked for, and when that slot comes up it is put into the slot of the deadline it has by then.
+An ordinary request touches no slot at all.
+"""
+
+from collections.abc import Callable
+from math import inf
+from typing import Final, Protocol
+
+TICK: Final = 0.1  # seconds; how late a deadline may be noticed
+
+
+class Timed(Protocol):
+    """What the wheel watches. `deadline` is the owner's to move; `scheduled` is the wheel's own."""
+
+    deadline: float
+    scheduled: float
+
+    def expire(self, now: float) -> None:
+        """The deadline has passed: do what is due, and set a new deadline if there is one."""
+
+
+class Wheel:
+    """Slots of TICK seconds, each with the items to look at then."""
+
+    __slots__ = ("_next", "_slots", "now")
+
+    def __init__(self, now: float) -> None:
+        self.now = now  # as of the last tick: good enough for refreshing an idle timeout
+        self._next = int(now / TICK)
+        self._slots: dict[int, dict[Timed, None]] = {}
+
+    def watch(self, item: Timed, deadline: float) -> None:
+        """Set the deadline, and see that the item is looked at no later than that."""
+        item.deadline = deadline
+        if deadline < item.scheduled:
+            self._place(item, deadline)
+
+    def drop(self, item: Timed) -> None:
+        """Forget the item."""
+        self._take(item)
+        item.deadline = item.scheduled = inf
+
+    def tick(self, now: float) -> None:
+        """Look at everything whose slot has come up."""
+        self.now = now
+        current = int(now / TICK)
+        while self._next <= current:
+            self._turn(self._slots.pop(self._next, None), now)
+            self._next += 1
+
+    def _turn(self, slot: dict[Timed, None] | None, now: float) -> None:
+        for item in slot or ():
+            item.scheduled = inf
+            if item.deadline <= now:
+                item.expire(now)
+            if item.deadline < inf == item.scheduled:
+                self._place(item, item.deadline)
+
+    def _place(self, item: Timed, deadline: float) -> None:
+        self._take(item)
+        number = max(int(deadline / TICK) + 1, self._next + 1)
+        item.scheduled = number * TICK
+        self._slots.setdefault(number, {})[item] = None
+
+    def _take(self, item: Timed) -> None:
+        if item.scheduled != inf:
+            slot = self._slots.get(round(item.scheduled / TICK))
+            if slot is not None:
+                slot.pop(item, None)
+
+
+def run(wheel: Wheel, call_later: Callable[..., object], clock: Callable[[], float]) -> None:
+    """Turn the wheel for ever, every TICK seconds of the loop that `call_later` belongs to."""
+    wheel.tick(clock())
+    call_later(TICK, run, wheel, call_later, clock)

@@ -1,0 +1,28 @@
+"""Filters and route actions, one file each; one exists by its import line here."""
+
+from proxy.filters.effects import ChoosePool, Effect, Reply
+from proxy.filters.redirect import Redirect
+from proxy.filters.registry import ACTIONS, FILTERS, Act, Action, Filter, Hooks, RequestFilter, ResponseFilter
+from proxy.filters.request_headers import RequestHeaders
+from proxy.filters.respond import Respond
+from proxy.filters.response_headers import ResponseHeaders
+from proxy.filters.rewrite import Rewrite
+
+__all__ = [
+    "ACTIONS",
+    "FILTERS",
+    "Act",
+    "Action",
+    "ChoosePool",
+    "Effect",
+    "Filter",
+    "Hooks",
+    "Redirect",
+    "Reply",
+    "RequestFilter",
+    "RequestHeaders",
+    "Respond",
+    "ResponseFilter",
+    "ResponseHeaders",
+    "Rewrite",
+]

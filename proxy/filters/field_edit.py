@@ -1,0 +1,59 @@
+"""Fields to set, add and remove, checked once and applied to a block of field lines in one pass."""
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from proxy.http1 import fields
+
+_TOKEN: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_CONTROL: Final = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
+
+# RFC 9110 §7.6.1 and §8.6: framing belongs to each side's own codec.
+FRAMING: Final = frozenset(
+    {
+        *("connection", "content-length", "expect", "http2-settings", "keep-alive", "proxy-connection"),
+        *("te", "trailer", "transfer-encoding", "upgrade"),
+    }
+)
+
+
+@dataclass(frozen=True, slots=True)
+class FieldEdit:
+    """A change of field lines: all fields of the lower-case names in `gone` leave, `lines` come at the end."""
+
+    gone: frozenset[bytes]
+    lines: bytes
+
+    def apply(self, block: bytes) -> bytes:
+        """The changed block."""
+        return (fields.without(block, self.gone) if self.gone else block) + self.lines
+
+
+def field_edit(setting: Mapping[str, str], adding: Mapping[str, str], removing: Iterable[str]) -> FieldEdit:
+    """The edit that first removes, then sets, then adds; ValueError where a field could break the message."""
+    gone = frozenset(name.lower().encode() for name in (*setting, *removing))
+    return FieldEdit(gone, field_lines(setting) + field_lines(adding))
+
+
+def field_lines(values: Mapping[str, str]) -> bytes:
+    """The fields as lines that each end in CRLF; ValueError where one could break the message (RFC 9110 §5)."""
+    return b"".join(_line(name, value) for name, value in values.items())
+
+
+def require_names(names: Iterable[str], own: frozenset[str] = frozenset()) -> None:
+    """ValueError unless every name is a token, not a matter of framing and not among the proxy's `own`."""
+    for name in names:
+        if not _TOKEN.fullmatch(name):
+            raise ValueError(f"{name!r} cannot be the name of a header; use letters, digits and -")
+        if name.lower() in FRAMING:
+            raise ValueError(f"header {name!r} is a matter of framing, which is the proxy's own; leave it out")
+        if name.lower() in own:
+            raise ValueError(f"header {name!r} is written by the proxy itself; leave it out")
+
+
+def _line(name: str, value: str) -> bytes:
+    if _CONTROL.search(value):
+        raise ValueError(f"the value of header {name!r} holds a control character; write one line of text")
+    return b"%s: %s\r\n" % (name.encode(), value.strip(" \t").encode())

@@ -1,0 +1,64 @@
+"""Passive health: an endpoint that keeps failing real requests is taken out for a while, longer each time."""
+
+from typing import Protocol
+
+from proxy.pools.endpoint import Endpoint, Signal, State
+from proxy.pools.pool import Pool
+
+
+class EjectionSettings(Protocol):
+    """When an endpoint is ejected; document.Ejection is one of these. Durations are seconds."""
+
+    @property
+    def consecutive_errors(self) -> int: ...
+    @property
+    def base(self) -> float: ...
+    @property
+    def max(self) -> float: ...
+    @property
+    def max_share(self) -> float: ...
+
+
+def passed(endpoint: Endpoint) -> None:
+    """A request went well."""
+    endpoint.consecutive_errors = 0
+
+
+def failed(endpoint: Endpoint, pool: Pool, now: float, settings: EjectionSettings) -> bool:
+    """A request failed by the endpoint's fault (5xx, connect error, reset, timeout); whether that ejected it.
+
+    Where it did, `endpoint.ejected_until` says when to call `readmit`. `now` is in seconds, monotonic.
+    """
+    endpoint.consecutive_errors += 1
+    if endpoint.consecutive_errors < settings.consecutive_errors or not _may_eject(endpoint, pool, settings):
+        return False
+    endpoint.ejections = _remembered(endpoint, now, settings) + 1
+    endpoint.ejected_until = now + min(settings.base * endpoint.ejections, max(settings.base, settings.max))
+    endpoint.signal(Signal.EJECT)
+    pool.shared.counters.ejections += 1
+    pool.refresh()
+    return True
+
+
+def readmit(endpoint: Endpoint, now: float) -> bool:
+    """Take an ejected endpoint back in if its time is over; whether its state changed."""
+    if now < endpoint.ejected_until or not endpoint.signal(Signal.READMIT):
+        return False
+    endpoint.shared.refresh()
+    return True
+
+
+def _may_eject(endpoint: Endpoint, pool: Pool, settings: EjectionSettings) -> bool:
+    """Whether it is in, one that is usable would be left, and the share that may be out is not used up."""
+    if endpoint.state is not State.UP or not any(e.is_usable for e in pool.endpoints if e is not endpoint):
+        return False
+    out = sum(e.state is State.EJECTED for e in pool.endpoints)
+    # 0.29 * 100 is 28.999…, and a share must not lose an endpoint to that.
+    return out + 1 <= int(settings.max_share * len(pool.endpoints) + 1e-9)
+
+
+def _remembered(endpoint: Endpoint, now: float, settings: EjectionSettings) -> int:
+    """Earlier ejections that still count: one is forgiven for each `base` that it has been back since."""
+    if settings.base <= 0:
+        return 0
+    return max(0, endpoint.ejections - int(max(0.0, now - endpoint.ejected_until) // settings.base))

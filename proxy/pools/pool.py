@@ -1,0 +1,106 @@
+"""One colour of a service as a generation sees it: which endpoints it has, and which of them is next."""
+
+from dataclasses import dataclass
+
+from proxy.http1.facts import Facts
+from proxy.pools.balancer import Balancer, Candidates, Chance, Rotation
+from proxy.pools.endpoint import Endpoint, Signal, State
+from proxy.pools.state import DEFAULT_LIMITS, PoolLimits, PoolState
+
+
+@dataclass(frozen=True, slots=True)
+class PoolSpec:
+    """What a document says of one pool.
+
+    `members` are (address, weight) pairs, `probed` is whether endpoints have a probe to pass before they
+    count as proven, `limits` this worker's part, `budget` the share of requests that may be retries.
+    """
+
+    service: str
+    name: str
+    members: tuple[tuple[str, float], ...]
+    balancer: Balancer
+    probed: bool = False
+    limits: PoolLimits = DEFAULT_LIMITS
+    budget: float = 0.2
+
+
+class Pool:
+    """The compiled pool of one generation.
+
+    `endpoints` are all it has, `usable` those that requests may go to now. Endpoints and `shared` outlive it.
+    Whoever changes an endpoint's state or weight calls `refresh` once, on whichever generation's pool is at
+    hand.
+    """
+
+    __slots__ = (
+        "__weakref__",
+        "_chance",
+        "_only",
+        "_rotation",
+        "endpoints",
+        "name",
+        "service",
+        "shared",
+        "spec",
+        "usable",
+    )
+
+    def __init__(self, spec: PoolSpec, endpoints: tuple[Endpoint, ...], shared: PoolState, chance: Chance) -> None:
+        self.spec = spec
+        self.service = spec.service
+        self.name = spec.name
+        self.endpoints = endpoints
+        self.shared = shared
+        self.usable: tuple[Endpoint, ...] = ()
+        self._chance = chance
+        self._only: Endpoint | None = None  # set where exactly one is usable
+        self._rotation: Rotation | None = None  # set where several are
+        shared.pools.add(self)
+        self.rotate()
+
+    def __repr__(self) -> str:
+        return f"<Pool {self.service}/{self.name} {len(self.usable)} of {len(self.endpoints)} usable>"
+
+    def pick(self, facts: Facts, tried: tuple[Endpoint, ...] = ()) -> Endpoint | None:
+        """The best usable endpoint not in `tried`, else the best of all; None where none is usable."""
+        rotation = self._rotation
+        if rotation is None:
+            return self._only
+        if not tried:
+            return rotation.first(facts)
+        return rotation.another(facts, tried) or rotation.first(facts)
+
+    def panic(self, facts: Facts, tried: tuple[Endpoint, ...] = ()) -> Endpoint | None:  # noqa: ARG002
+        """Any proven endpoint that no person has taken out, rather one not in `tried`, or None.
+
+        For when nothing is usable: ejected and down ones, and those of weight 0, are better than no answer.
+        """
+        proven = tuple(endpoint for endpoint in self.endpoints if endpoint.is_proven)
+        fresh = tuple(endpoint for endpoint in proven if endpoint not in tried) or proven
+        return fresh[int(self._chance() * len(fresh))] if fresh else None
+
+    def refresh(self) -> None:
+        """Take note that an endpoint changed state or weight, here and in every other living generation."""
+        self.shared.refresh()
+
+    def rotate(self) -> None:
+        """Choose anew which endpoints are usable."""
+        usable = tuple(endpoint for endpoint in self.endpoints if endpoint.is_usable)
+        self.usable = usable
+        self._only = usable[0] if len(usable) == 1 else None
+        self._rotation = None
+        if len(usable) > 1:
+            candidates = Candidates(self.endpoints, usable, self.shared, self._chance)
+            self._rotation = self.spec.balancer.rotation(candidates)
+
+    def activate(self) -> None:
+        """Bring into force what this generation says of the endpoints and the state that all share."""
+        for endpoint, (_, weight) in zip(self.endpoints, self.spec.members, strict=True):
+            endpoint.weight = weight
+            endpoint.signal(Signal.ADD)
+            if not self.spec.probed and endpoint.state in (State.UNPROVEN, State.DOWN):
+                endpoint.signal(Signal.PASS)  # nobody else ever would
+        self.shared.limits = self.spec.limits
+        self.shared.budget.share = self.spec.budget
+        self.refresh()

@@ -1,0 +1,110 @@
+"""A document compiled into one immutable generation: all that a request is decided by."""
+
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from proxy.filters.registry import RequestFilter, ResponseFilter
+from proxy.pools.registry import EndpointRegistry
+from proxy.routing.router import Router
+from proxy.routing.service import Service
+from proxy.snapshot.document import Document, Listener
+from proxy.snapshot.parts import hashes, parts, service_part
+from proxy.snapshot.problems import CompileError, Problems
+from proxy.snapshot.routes import FilterChain, RouteCompiler, compile_filters
+from proxy.snapshot.services import Sources, build_filters, compile_service
+
+__all__ = ["CompileError", "Snapshot", "compile_snapshot"]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Snapshot:
+    """One generation. A request reads it once and lets go of it when its response head is sent.
+
+    `filters` run on every request before it is routed, `response_filters` on every response, last. `hashes` has
+    the content hash of every part of the document (proxy.snapshot.parts).
+    """
+
+    generation: int
+    hashes: Mapping[str, bytes]
+    router: Router
+    services: Mapping[str, Service]
+    filters: tuple[RequestFilter, ...]
+    response_filters: tuple[ResponseFilter, ...]
+    listeners: tuple[Listener, ...]
+    registry: EndpointRegistry
+
+    def activate(self) -> None:
+        """Put weights, limits and endpoints of this generation into force; others' endpoints become removed.
+
+        Called once, when the snapshot is published, for the first one too.
+        """
+        self.registry.activate(pool for service in self.services.values() for pool in service.pools.values())
+
+
+def compile_snapshot(  # noqa: PLR0913  the composition root's call: every source of the undetermined by its name
+    document: Document,
+    generation: int,
+    registry: EndpointRegistry,
+    chance: Callable[[], float],
+    *,
+    previous: Snapshot | None = None,
+    cookie_keys: tuple[str, ...] = (),
+    token: Callable[[int], bytes],
+) -> Snapshot:
+    """The snapshot of a document; CompileError with every problem there is.
+
+    What has not changed since `previous` is taken from there. `chance` gives numbers in [0, 1), `token` that many
+    random bytes; `cookie_keys` stand in where the document has none. Nothing is in force before `activate`.
+    """
+    keys = document.cookie_keys or cookie_keys
+    job = _Job(document, Sources(registry, chance, keys, token), hashes(parts(document)), previous, Problems())
+    services = job.services()
+    filters = job.filters()
+    router = job.router(services)
+    job.problems.done()
+    compiled = {name: service for name, service in services.items() if service is not None}
+    return Snapshot(generation, job.hashes, router, compiled, *filters, document.listeners, registry)
+
+
+@dataclass(frozen=True, slots=True)
+class _Job:
+    """One compile, part by part."""
+
+    document: Document
+    sources: Sources
+    hashes: dict[str, bytes]
+    previous: Snapshot | None
+    problems: Problems
+
+    def services(self) -> dict[str, Service | None]:
+        names = Counter(service.name for service in self.document.services)
+        for name, times in names.items():
+            if times > 1:
+                self.problems.add(f"service {name}", "it is there twice; give each service its own name")
+        compiled: dict[str, Service | None] = {}
+        for service in self.document.services:
+            before = self.previous.services.get(service.name) if self.previous else None
+            same = before is not None and self._is_same(service_part(service.name))
+            if before is not None and same and (self._same_keys() or before.sticky_cookie is None):
+                compiled[service.name] = before
+            else:
+                compiled[service.name] = compile_service(service, self.sources, before, self.problems)
+        return compiled
+
+    def filters(self) -> FilterChain:
+        if self.previous and self._is_same("filters"):
+            return self.previous.filters, self.previous.response_filters
+        built = build_filters(self.document.filters, "filters", self.problems)
+        return compile_filters(built, (), "filters", self.problems)
+
+    def router(self, services: Mapping[str, Service | None]) -> Router:
+        if self.previous and self._is_same("routes") and services == self.previous.services:
+            return self.previous.router
+        return RouteCompiler(services, self.sources.chance, self.problems).router(self.document.routes)
+
+    def _is_same(self, part: str) -> bool:
+        return self.previous is not None and self.previous.hashes.get(part) == self.hashes[part]
+
+    def _same_keys(self) -> bool:
+        return self._is_same("cookie_keys")

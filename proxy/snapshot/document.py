@@ -1,0 +1,190 @@
+"""The validated Document: what the configuration says, as plain data that crosses process boundaries.
+
+It is the wall between control and data: config/ writes it, snapshot/ compiles it, msgspec carries it. It holds no
+behaviour, no YAML and no source places. Durations are seconds, sizes are bytes, shares are fractions of one; `None`
+stands for what the YAML calls `off`.
+"""
+
+from typing import Any, Literal
+
+from msgspec import Struct
+
+
+class Plugin(Struct, frozen=True):
+    """A match, filter, balancer or action by its registered name, with its options as plain data."""
+
+    kind: str
+    options: dict[str, Any] = {}
+
+
+class ListenerLimits(Struct, frozen=True):
+    """What one listener takes from its clients."""
+
+    head: int = 32 * 1024
+    fields: int = 100
+    target: int = 8 * 1024
+    body: int | None = None
+    head_timeout: float = 10.0
+    keep_alive: float = 75.0
+    min_rate: int | None = 240
+    connections: int = 20_000
+    per_client: int | None = None
+
+
+class Listener(Struct, frozen=True):
+    """A bound address and its limits. `bind` is `host:port`, `[v6]:port` or `unix:/path`."""
+
+    bind: str
+    trusted_proxies: tuple[str, ...] = ()
+    limits: ListenerLimits = ListenerLimits()
+
+
+class Admin(Struct, frozen=True):
+    """Where the admin API listens and who may call it."""
+
+    bind: str = "127.0.0.1:9900"
+    token: str | None = None
+    hosts: tuple[str, ...] = ()
+
+
+class Shutdown(Struct, frozen=True):
+    """How the proxy ends: still taking requests, then closing idle connections, then at the latest."""
+
+    delay: float = 0.0
+    idle: float = 2.0
+    grace: float = 25.0
+
+
+class Endpoint(Struct, frozen=True):
+    """One address of a pool and its weight among the pool's endpoints."""
+
+    address: str
+    weight: float = 1.0
+
+
+class Pool(Struct, frozen=True):
+    """One colour of a service. Raising `epoch` voids what binds held sessions to it."""
+
+    name: str
+    endpoints: tuple[Endpoint, ...]
+    epoch: int = 0
+
+
+class StickyKey(Struct, frozen=True):
+    """Where a user's own identity stands: a header, or the application's cookie."""
+
+    source: Literal["header", "cookie"]
+    name: str
+
+
+class Sticky(Struct, frozen=True):
+    """Who keeps their pool: by our signed `cookie`, or by the application's own `key`; exactly one is set."""
+
+    cookie: str | None = None
+    key: StickyKey | None = None
+    ttl: float = 30 * 86_400.0
+    on_change: Literal["move", "hold"] = "move"
+    hold_for: float = 3_600.0
+    endpoint: bool = False
+
+
+class Health(Struct, frozen=True):
+    """An active probe. `expect` is a list of inclusive status ranges."""
+
+    path: str
+    interval: float = 2.0
+    timeout: float = 1.0
+    passes: int = 2
+    fails: int = 3
+    expect: tuple[tuple[int, int], ...] = ((200, 399),)
+
+
+class Ejection(Struct, frozen=True):
+    """When an endpoint that keeps failing is taken out, and for how long."""
+
+    consecutive_errors: int = 5
+    base: float = 30.0
+    max: float = 300.0
+    max_share: float = 0.5
+
+
+class Retry(Struct, frozen=True):
+    """Which failed attempts are made again. `on` holds `connect`, `reset`, `timeout`, `5xx` or a status as text."""
+
+    retries: int = 1
+    on: tuple[str, ...] = ("connect", "reset")
+    methods: tuple[str, ...] | Literal["idempotent"] = "idempotent"
+    body: int = 64 * 1024
+    per_try: float | None = None
+    budget: float = 0.2
+
+
+class Timeouts(Struct, frozen=True):
+    """How long an exchange waits for its upstream. `total` includes retries."""
+
+    connect: float = 2.0
+    response: float | None = 60.0
+    body_idle: float | None = 60.0
+    tunnel_idle: float | None = 3_600.0
+    total: float | None = None
+    upstream_idle: float = 4.0
+
+
+class Limits(Struct, frozen=True):
+    """How much a pool takes at once, over all workers."""
+
+    connections: int = 1024
+    pending: int = 1024
+    pending_timeout: float = 5.0
+
+
+class Service(Struct, frozen=True):
+    """What a route leads to. `split` has the share of every pool that has one, as fractions that add up to 1."""
+
+    name: str
+    pools: tuple[Pool, ...]
+    split: dict[str, float]
+    sticky: Sticky | None = None
+    balance: Plugin = Plugin("least_requests")
+    health: Health | None = None
+    ejection: Ejection | None = Ejection()
+    retry: Retry = Retry()
+    timeouts: Timeouts = Timeouts()
+    limits: Limits = Limits()
+    slow_start: float | None = None
+    filters: tuple[Plugin, ...] = ()
+
+
+class Route(Struct, frozen=True):
+    """Which requests, and where they go: to a service, or to a reply of our own (`redirect`, `respond`).
+
+    `match` holds one Plugin per match key, in the order of the YAML; all must hold. `timeouts` and `retry` are already
+    merged over the service's, `None` where the route says nothing.
+    """
+
+    name: str | None = None
+    match: tuple[Plugin, ...] = ()
+    service: str | None = None
+    pool: str | None = None
+    otherwise: Literal["split"] | None = None
+    action: Plugin | None = None
+    timeouts: Timeouts | None = None
+    retry: Retry | None = None
+    filters: tuple[Plugin, ...] = ()
+
+
+class Document(Struct, frozen=True):
+    """Everything one configuration says."""
+
+    listeners: tuple[Listener, ...]
+    services: tuple[Service, ...] = ()
+    routes: tuple[Route, ...] = ()
+    filters: tuple[Plugin, ...] = ()
+    admin: Admin = Admin()
+    status: str | None = None
+    workers: int | Literal["auto"] = 1
+    store: str | None = None
+    cookie_keys: tuple[str, ...] = ()
+    shutdown: Shutdown = Shutdown()
+    restart_grace: float = 3_600.0
+    dns_interval: float = 5.0

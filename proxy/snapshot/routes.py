@@ -1,0 +1,127 @@
+"""Routes of a document, compiled."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from proxy.filters import ACTIONS
+from proxy.filters.registry import Act, Filter, RequestFilter, ResponseFilter
+from proxy.pools.pool import Pool
+from proxy.routing.matches import MATCHES, Match, Path, Place, ShareOf, Test
+from proxy.routing.matches.path import Kind
+from proxy.routing.matches.registry import by_chance
+from proxy.routing.route import Route
+from proxy.routing.router import Router, Row
+from proxy.routing.service import Service
+from proxy.snapshot import document as doc
+from proxy.snapshot.problems import Problems
+from proxy.snapshot.services import build_filters
+
+_IDEMPOTENT: Final = ("GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE")  # RFC 9110 §9.2.2
+_DEFAULT_TIMEOUTS: Final = doc.Timeouts()
+_DEFAULT_RETRY: Final = doc.Retry()
+
+FilterChain = tuple[tuple[RequestFilter, ...], tuple[ResponseFilter, ...]]
+
+
+@dataclass(frozen=True, slots=True)
+class RouteCompiler:
+    """Compiles the routes of one document: its services by name (None: a service with problems), and chance."""
+
+    services: Mapping[str, Service | None]
+    chance: Callable[[], float]
+    problems: Problems
+
+    def router(self, routes: tuple[doc.Route, ...]) -> Router:
+        """The route table; what is wrong with it is in `problems`."""
+        return Router([self._row(position, route) for position, route in enumerate(routes, 1)])
+
+    def _row(self, position: int, route: doc.Route) -> Row:
+        where = f"route #{position}{f' {route.name}' if route.name else ''}"
+        service = self._service(route, where)
+        matches = self._matches(route, where)
+        tests = self._tests(matches, Place(route.name, self.chance, service.identity if service else by_chance), where)
+        prefixes = _prefixes(matches)
+        filters = build_filters(route.filters, where, self.problems)
+        chain = compile_filters((*(service.filters if service else ()), *filters), prefixes, where, self.problems)
+        timeouts = route.timeouts or (service.timeouts if service else None) or _DEFAULT_TIMEOUTS
+        retry = route.retry or (service.retry if service else None) or _DEFAULT_RETRY
+        compiled = Route(
+            name=route.name,
+            service=service,
+            pool=self._pool(route, service, where),
+            otherwise=route.otherwise == "split",
+            request_filters=chain[0],
+            response_filters=chain[1],
+            action=self._action(route, prefixes, where),
+            timeouts=timeouts,
+            retry=retry,
+            retry_methods=_methods(retry),
+        )
+        return Row(compiled, tuple(matches), tests)
+
+    def _service(self, route: doc.Route, where: str) -> Service | None:
+        if (route.service is None) == (route.action is None):
+            self.problems.add(where, "it leads either to a service or to an action such as redirect or respond")
+        if route.service is None:
+            return None
+        if route.service not in self.services:
+            self.problems.add(where, f"service {route.service!r} does not exist; {_there_is(self.services)}")
+        return self.services.get(route.service)
+
+    def _pool(self, route: doc.Route, service: Service | None, where: str) -> Pool | None:
+        if route.pool is None:
+            if route.otherwise is not None:
+                self.problems.add(where, "`otherwise` needs a pool that it stands in for")
+            return None
+        if route.service is None:
+            self.problems.add(where, "a pool needs a service")
+        if service is None:
+            return None
+        if route.pool not in service.pools:
+            what = f"pool {route.pool!r} does not exist in service {service.name}; {_there_is(service.pools)}"
+            self.problems.add(where, what)
+        return service.pools.get(route.pool)
+
+    def _matches(self, route: doc.Route, where: str) -> list[Match]:
+        built = (self.problems.attempt(where, MATCHES.build, plugin.kind, plugin.options) for plugin in route.match)
+        # A share is of what matches otherwise, so chance is asked last.
+        return sorted(filter(None, built), key=lambda match: isinstance(match, ShareOf))
+
+    def _tests(self, matches: list[Match], place: Place, where: str) -> tuple[Test, ...]:
+        tests = (self.problems.attempt(where, match.compile, place) for match in matches)
+        return tuple(test or _never for test in tests)
+
+    def _action(self, route: doc.Route, prefixes: tuple[bytes, ...], where: str) -> Act | None:
+        if route.action is None:
+            return None
+        action = self.problems.attempt(where, ACTIONS.build, route.action.kind, route.action.options)
+        return None if action is None else self.problems.attempt(where, action.compile, prefixes)
+
+
+def compile_filters(
+    filters: tuple[Filter, ...], prefixes: tuple[bytes, ...], where: str, problems: Problems
+) -> FilterChain:
+    """What the filters do to requests, in order, and to responses, in reverse."""
+    compiled = (problems.attempt(where, each.compile, prefixes) for each in filters)
+    hooks = [hook for hook in compiled if hook is not None]
+    requests = tuple(hook.request for hook in hooks if hook.request)
+    return requests, tuple(hook.response for hook in reversed(hooks) if hook.response)
+
+
+def _prefixes(matches: list[Match]) -> tuple[bytes, ...]:
+    paths = [path for match in matches if isinstance(match, Path) for path in match.patterns()]
+    return tuple(path.value for path in paths if path.kind is Kind.PREFIX)
+
+
+def _methods(retry: doc.Retry) -> frozenset[bytes]:
+    methods = _IDEMPOTENT if retry.methods == "idempotent" else retry.methods
+    return frozenset(method.encode() for method in methods)
+
+
+def _never(_facts: object) -> bool:
+    return False
+
+
+def _there_is(names: Mapping[str, object]) -> str:
+    return f"there is {', '.join(names)}" if names else "there is none"

@@ -1,0 +1,106 @@
+"""Services of a document, compiled."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from proxy.filters import FILTERS
+from proxy.filters.registry import Filter
+from proxy.pools.balancer import Balancer
+from proxy.pools.balancers import BALANCERS
+from proxy.pools.pool import PoolSpec
+from proxy.pools.registry import EndpointRegistry
+from proxy.pools.state import PoolLimits
+from proxy.routing.service import Service, ServiceSpec, Stickiness
+from proxy.routing.split import MOST_POOLS, BucketTable, Split, exact_shares
+from proxy.routing.sticky import SessionCodec, SessionCookie, cookie_key, header_key
+from proxy.snapshot import document as doc
+from proxy.snapshot.problems import Problems
+
+
+@dataclass(frozen=True, slots=True)
+class Sources:
+    """Where a compile gets what no document says: endpoints, chance, keys to sign with, and randomness for ids."""
+
+    registry: EndpointRegistry
+    chance: Callable[[], float]
+    cookie_keys: tuple[str, ...]
+    token: Callable[[int], bytes]
+
+
+def compile_service(
+    service: doc.Service, sources: Sources, previous: Service | None, problems: Problems
+) -> Service | None:
+    """The service, or None where it has problems. From `previous` no more buckets move than the new split asks for."""
+    where, before = f"service {service.name}", len(problems.found)
+    _check(service, where, problems)
+    balancer = problems.attempt(where, BALANCERS.build, service.balance.kind, service.balance.options)
+    filters = build_filters(service.filters, where, problems)
+    if balancer is None or len(problems.found) > before:
+        return None
+    pools = tuple(sources.registry.pool(_pool(service, pool, balancer), sources.chance) for pool in service.pools)
+    return Service(
+        ServiceSpec(
+            name=service.name,
+            pools=pools,
+            split=Split(service.split, sources.chance),
+            chance=sources.chance,
+            sticky=_stickiness(service, sources, previous),
+            epochs={pool.name: pool.epoch for pool in service.pools},
+            filters=filters,
+            timeouts=service.timeouts,
+            retry=service.retry,
+            ejection=service.ejection,
+            limits=service.limits,
+        )
+    )
+
+
+def build_filters(plugins: tuple[doc.Plugin, ...], where: str, problems: Problems) -> tuple[Filter, ...]:
+    """The filters, less those with problems."""
+    built = (problems.attempt(where, FILTERS.build, plugin.kind, plugin.options) for plugin in plugins)
+    return tuple(each for each in built if each is not None)
+
+
+def _check(service: doc.Service, where: str, problems: Problems) -> None:
+    names = [pool.name for pool in service.pools]
+    for name in sorted({name for name in names if names.count(name) > 1}):
+        problems.add(where, f"pool {name!r} is there twice; give each pool its own name")
+    for name in service.split:
+        if name not in names:
+            problems.add(where, f"the split names {name!r}, which is no pool of it; there is {', '.join(names)}")
+    if len(names) > MOST_POOLS:
+        problems.add(where, f"it has {len(names)} pools; {MOST_POOLS} is the most")
+    problems.attempt(where, exact_shares, service.split)
+    for pool in service.pools:
+        addresses = [endpoint.address for endpoint in pool.endpoints]
+        for address in sorted({address for address in addresses if addresses.count(address) > 1}):
+            problems.add(where, f"pool {pool.name!r} has {address} twice; give it a weight of 2 instead")
+    if service.sticky and (service.sticky.cookie is None) == (service.sticky.key is None):
+        problems.add(where, "sticky takes either a cookie or a key")
+
+
+def _pool(service: doc.Service, pool: doc.Pool, balancer: Balancer) -> PoolSpec:
+    return PoolSpec(
+        service=service.name,
+        name=pool.name,
+        members=tuple((endpoint.address, endpoint.weight) for endpoint in pool.endpoints),
+        balancer=balancer,
+        probed=False,  # nothing probes yet, and an endpoint that waits for a probe takes nothing
+        limits=PoolLimits(service.limits.connections, service.limits.pending),
+        budget=service.retry.budget,
+    )
+
+
+def _stickiness(service: doc.Service, sources: Sources, previous: Service | None) -> Stickiness | None:
+    sticky = service.sticky
+    if sticky is None:
+        return None
+    shares = {pool.name: service.split.get(pool.name, 0.0) for pool in service.pools}
+    table = previous.sticky.table if previous and previous.sticky else None
+    table = table.changed(shares) if table else BucketTable.first(shares)
+    if sticky.key is not None:
+        read = header_key if sticky.key.source == "header" else cookie_key
+        return Stickiness(table, key=read(sticky.key.name))
+    codec = SessionCodec(service.name, [key.encode() for key in sources.cookie_keys])
+    hold_for = sticky.hold_for if sticky.on_change == "hold" else None
+    return Stickiness(table, SessionCookie(sticky.cookie or "", codec, sources.token, sticky.ttl, hold_for))

@@ -1,0 +1,48 @@
+"""What a pool counts while it works: plain ints that the data plane adds to, read by whoever reports them."""
+
+from typing import Final
+
+from proxy.telemetry.histogram import Histogram
+
+NO_RESPONSE: Final = 0  # index into `requests` for an exchange that ended without any response
+
+
+class PoolCounters:
+    """Everything counted for one pool in this worker, since it started.
+
+    `requests` goes by class of the status that the client was sent (index 1 to 5; NO_RESPONSE for none).
+    `duration` is seconds from a request's head to the end of its response. `retries`, `resets`, `timeouts`
+    and `connect_errors` count attempts; `spilled` and `panicked` count requests that left for another pool,
+    or went to an endpoint that is not usable, for want of one that is; `ejections` counts endpoints taken
+    out, `overflowed` requests refused because a limit was reached.
+    """
+
+    __slots__ = (
+        "connect_errors",
+        "duration",
+        "ejections",
+        "overflowed",
+        "panicked",
+        "requests",
+        "resets",
+        "retries",
+        "spilled",
+        "timeouts",
+    )
+
+    def __init__(self) -> None:
+        self.requests = [0] * 6
+        self.retries = 0
+        self.resets = 0
+        self.timeouts = 0
+        self.connect_errors = 0
+        self.spilled = 0
+        self.panicked = 0
+        self.ejections = 0
+        self.overflowed = 0
+        self.duration = Histogram()
+
+    @property
+    def total(self) -> int:
+        """How many requests have ended."""
+        return sum(self.requests)

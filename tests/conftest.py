@@ -1,0 +1,374 @@
+"""What tests of the running proxy share: the proxy as a user would start it, raw origins and a raw client.
+
+Everything here works on bytes and waits for events with a deadline. The fixtures hand out factories; what a
+factory started ends with the test that asked for it.
+"""
+
+import asyncio
+import contextlib
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+DEADLINE = 15.0  # seconds that anything may take on a busy machine before a test calls it stuck
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """A message as a strict reader takes it: start line, fields in order, the body without its framing."""
+
+    raw: bytes
+    start: bytes
+    fields: tuple[tuple[bytes, bytes], ...]
+    body: bytes = b""
+    trailers: tuple[tuple[bytes, bytes], ...] = ()
+
+    @property
+    def status(self) -> int:
+        """The status of a response."""
+        return int(self.start.split(b" ")[1])
+
+    def all(self, name: bytes) -> list[bytes]:
+        """Every value of the field `name` (lower case)."""
+        return [value for key, value in self.fields if key.lower() == name]
+
+    def one(self, name: bytes) -> bytes | None:
+        """The only value of the field `name` (lower case); None where there is none."""
+        values = self.all(name)
+        assert len(values) < 2, f"{name!r} stands {len(values)} times"
+        return values[0] if values else None
+
+
+def _fields(lines: bytes) -> tuple[tuple[bytes, bytes], ...]:
+    rows = [line.partition(b":") for line in lines.split(b"\r\n") if line]
+    assert all(colon for _, colon, _ in rows), lines
+    return tuple((name, value.strip(b" \t")) for name, _, value in rows)
+
+
+async def _read_chunked(reader: asyncio.StreamReader) -> tuple[bytes, bytes, tuple[tuple[bytes, bytes], ...]]:
+    raw, body = b"", b""
+    while True:
+        line = await reader.readuntil(b"\r\n")
+        size = int(line, 16)
+        raw += line
+        if not size:
+            break
+        data = await reader.readexactly(size + 2)
+        assert data.endswith(b"\r\n"), data
+        raw, body = raw + data, body + data[:-2]
+    trailers = b""
+    while (line := await reader.readuntil(b"\r\n")) != b"\r\n":
+        trailers += line
+    return raw + trailers + line, body, _fields(trailers)
+
+
+def _has_no_body(start: bytes, asked: bytes) -> bool:
+    status = start.split(b" ")[1]
+    return asked == b"HEAD" or status in (b"204", b"304") or status.startswith(b"1")
+
+
+async def read_message(reader: asyncio.StreamReader, asked: bytes | None = None) -> Message:
+    """The next message, strictly read. `asked` is the method that a response answers; None reads a request.
+
+    IncompleteReadError where the stream ends in the middle, or before the message.
+    """
+    raw = await reader.readuntil(b"\r\n\r\n")
+    start, _, lines = raw.partition(b"\r\n")
+    message = Message(raw, start, _fields(lines))
+    length, coding = message.one(b"content-length"), message.one(b"transfer-encoding")
+    assert length is None or coding is None, f"two framings: {raw!r}"
+    assert coding in (None, b"chunked"), coding
+    if asked is not None and _has_no_body(start, asked):
+        return message
+    if coding:
+        chunks, body, trailers = await _read_chunked(reader)
+        return Message(raw + chunks, start, message.fields, body, trailers)
+    if asked is not None and length is None:
+        body = await reader.read()
+    else:
+        body = await reader.readexactly(int(length or 0))
+    return Message(raw + body, start, message.fields, body)
+
+
+class Client:
+    """A raw connection to the proxy: sends bytes as they are, reads responses strictly."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.reader = reader
+        self.writer = writer
+
+    async def send(self, data: bytes) -> None:
+        """Send `data`; a connection that the proxy has closed meanwhile is seen by the next read."""
+        with contextlib.suppress(ConnectionError):
+            self.writer.write(data)
+            await asyncio.wait_for(self.writer.drain(), DEADLINE)
+
+    async def response(self, asked: bytes = b"GET") -> Message:
+        """The next response, interim ones included."""
+        return await asyncio.wait_for(read_message(self.reader, asked), DEADLINE)
+
+    async def ask(self, data: bytes) -> Message:
+        """Send a whole request; its response."""
+        await self.send(data)
+        return await self.response(data.split(b" ", 1)[0])
+
+    async def rest(self) -> bytes:
+        """Everything until the proxy closes."""
+        received = b""
+        with contextlib.suppress(ConnectionError):
+            while data := await asyncio.wait_for(self.reader.read(65536), DEADLINE):
+                received += data
+        return received
+
+    async def close(self) -> None:
+        """Close this end."""
+        self.writer.close()
+        with contextlib.suppress(ConnectionError):
+            await self.writer.wait_closed()
+
+
+ECHO = b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\necho"
+Answer = bytes | Callable[[Message], bytes]
+Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
+
+
+class Recording(asyncio.StreamReader):
+    """A stream that keeps every byte as it arrives and tells of it."""
+
+    def __init__(self, tell: Callable[[], None]) -> None:
+        super().__init__(limit=1 << 20)
+        self.seen = bytearray()
+        self._tell_of_it = tell
+
+    def feed_data(self, data: bytes) -> None:
+        """Keep `data`, then go on as usual."""
+        self.seen += data
+        super().feed_data(data)
+        self._tell_of_it()
+
+    def feed_eof(self) -> None:
+        """Tell of the end."""
+        super().feed_eof()
+        self._tell_of_it()
+
+
+@dataclass(slots=True, eq=False)
+class Origin:
+    """A raw origin. `requests` are what it read strictly, `streams` its connections with all their bytes.
+
+    `answer` is what each request gets, or makes it from the request; `hangs_up` closes after it. `serve`, where
+    given, replaces all that.
+    """
+
+    answer: Answer = ECHO
+    hangs_up: bool = False
+    serve: Serve | None = None
+    requests: list[Message] = field(default_factory=list)
+    streams: list[Recording] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)
+    port: int = 0
+    news: asyncio.Event = field(default_factory=asyncio.Event)
+    _server: asyncio.Server | None = None
+    _tasks: set[asyncio.Task[None]] = field(default_factory=set)
+
+    @property
+    def address(self) -> str:
+        """Where it listens, as the configuration takes it."""
+        return f"127.0.0.1:{self.port}"
+
+    @property
+    def received(self) -> bytes:
+        """Every byte of every connection."""
+        return b"".join(bytes(stream.seen) for stream in self.streams)
+
+    async def start(self) -> None:
+        """Listen on a free port."""
+        self._server = await asyncio.get_running_loop().create_server(self._protocol, "127.0.0.1", 0)
+        self.port = self._server.sockets[0].getsockname()[1]
+
+    async def stop(self) -> None:
+        """Close the listener and every connection."""
+        assert self._server
+        self._server.close()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._server.wait_closed()
+
+    async def until(self, condition: Callable[[], bool]) -> None:
+        """Wait until `condition` holds; it is looked at whenever something has arrived."""
+        async with asyncio.timeout(DEADLINE):
+            while not condition():
+                self.news.clear()
+                await self.news.wait()
+
+    def _protocol(self) -> asyncio.StreamReaderProtocol:
+        reader = Recording(self.news.set)
+        self.streams.append(reader)
+        return asyncio.StreamReaderProtocol(reader, self._accept)
+
+    async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        ends = (ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError)
+        with contextlib.closing(writer), contextlib.suppress(*ends):
+            await (self.serve or self._echo)(reader, writer)
+
+    async def _echo(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while True:
+            try:
+                message = await read_message(reader)
+            except (AssertionError, ValueError) as problem:
+                self.problems.append(str(problem))
+                return
+            self.requests.append(message)
+            self.news.set()
+            writer.write(self.answer(message) if callable(self.answer) else self.answer)
+            await writer.drain()
+            if self.hangs_up:
+                return
+
+
+@dataclass(slots=True, eq=False)
+class Sluice:
+    """The proxy as a user starts it: `sluice run FILE`, its output in a file beside."""
+
+    port: int
+    admin_port: int
+    config: Path
+    process: subprocess.Popen[bytes]
+
+    @property
+    def url(self) -> str:
+        """Where its only listener is."""
+        return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def output(self) -> str:
+        """What it has printed."""
+        return self.config.with_suffix(".log").read_text()
+
+    async def connect(self) -> Client:
+        """A raw client of its own connection."""
+        return Client(*await asyncio.open_connection("127.0.0.1", self.port, limit=1 << 20))
+
+    async def ask(self, data: bytes) -> Message:
+        """A whole request on its own connection; its response."""
+        client = await self.connect()
+        try:
+            return await client.ask(data)
+        finally:
+            await client.close()
+
+    async def admin(self, path: str) -> int:
+        """The status that the admin answers to GET; 0 where nobody listens."""
+        try:
+            reader, writer = await asyncio.open_connection("127.0.0.1", self.admin_port)
+        except ConnectionError:
+            return 0
+        client = Client(reader, writer)
+        try:
+            request = f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n"
+            return (await client.ask(request.encode())).status
+        except (ConnectionError, asyncio.IncompleteReadError):
+            return 0
+        finally:
+            await client.close()
+
+    async def ended(self) -> int:
+        """Wait for its end; the exit status."""
+        return await asyncio.to_thread(self.process.wait, DEADLINE)
+
+    async def stop(self) -> int:
+        """SIGTERM, where it still runs; the exit status."""
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
+        try:
+            return await self.ended()
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+            raise
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def _launch(folder: Path, text: str, environ: dict[str, str]) -> Sluice:
+    port, admin = _free_port(), _free_port()
+    defaults = {
+        "admin:": f"{{bind: 127.0.0.1:{admin}}}",
+        "shutdown:": "{idle: 0s}",
+        "listeners:": f"[{{bind: 127.0.0.1:{port}}}]",
+    }
+    own = "".join(f"{key} {value}\n" for key, value in defaults.items() if key not in text)
+    config = folder / f"sluice-{port}.yaml"
+    config.write_text(own + re.sub(r"\bPORT\b", str(port), text))
+    with config.with_suffix(".log").open("wb") as log:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "proxy", "run", str(config)],
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            env={**os.environ, **environ},
+            cwd=folder,
+        )
+    return Sluice(port, admin, config, process)
+
+
+async def _start_sluice(folder: Path, text: str, environ: dict[str, str] | None = None) -> Sluice:
+    sluice = _launch(folder, text, environ or {})
+    async with asyncio.timeout(DEADLINE):
+        while await sluice.admin("/readyz") != 200:
+            if sluice.process.poll() is not None:
+                pytest.fail(f"sluice ended with {sluice.process.returncode}:\n{sluice.output}")
+            await asyncio.sleep(0.02)
+    return sluice
+
+
+@pytest.fixture(scope="session")
+def start_sluice() -> Callable[..., Awaitable[Any]]:
+    """Start the proxy: (folder, yaml, environment) -> a ready Sluice, which the caller stops."""
+    return _start_sluice
+
+
+@pytest.fixture(scope="session")
+def start_origin() -> Callable[..., Awaitable[Any]]:
+    """Start an origin: (**fields of Origin) -> a listening Origin, which the caller stops."""
+
+    async def start(**options: Any) -> Origin:
+        origin = Origin(**options)
+        await origin.start()
+        return origin
+
+    return start
+
+
+def plain_config(address: str, extra: str = "") -> str:
+    """One service of one endpoint, and a route that matches everything; `extra`: more keys of the service."""
+    keys = "".join(f"\n    {line}" for line in extra.splitlines())
+    return f"""services:
+  app:
+    pools: {{only: {{endpoints: ['{address}']}}}}{keys}
+routes: [{{service: app}}]
+"""
+
+
+@pytest.fixture(scope="session")
+def plain() -> Callable[..., str]:
+    """Makes the YAML of one service at one address: plain(address, extra keys of the service)."""
+    return plain_config

@@ -1,0 +1,148 @@
+"""SIGTERM: what is under way ends well, what is idle is closed, and the exit status is 0."""
+
+import asyncio
+import signal
+import subprocess
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import pytest
+
+Factory = Callable[..., Awaitable[Any]]
+
+GET = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
+
+
+@pytest.mark.parametrize("sent", [signal.SIGTERM, signal.SIGINT])
+async def test_idle_proxy_exits_with_0(proxied: Factory, sent: signal.Signals) -> None:
+    sluice, _ = await proxied()
+    idle = await sluice.connect()
+    assert (await idle.ask(GET)).status == 200
+    sluice.process.send_signal(sent)
+    assert await idle.rest() == b""
+    assert await sluice.ended() == 0
+    await idle.close()
+    assert "Traceback" not in sluice.output
+
+
+async def test_request_under_way_is_finished(proxied: Factory) -> None:
+    release = asyncio.Event()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 8\r\n\r\nhalf")
+        await release.wait()
+        writer.write(b"half")
+        await writer.drain()
+
+    sluice, _ = await proxied(serve=serve)
+    client = await sluice.connect()
+    await client.send(GET)
+    begun = await client.reader.readuntil(b"half")
+    sluice.process.send_signal(signal.SIGTERM)
+    await _refuses(sluice)
+    release.set()
+    assert begun + await client.rest() == begun + b"half"
+    assert await sluice.ended() == 0
+    await client.close()
+
+
+async def _refuses(sluice: Any) -> None:
+    """Wait until no new connection is taken."""
+    async with asyncio.timeout(15):
+        while True:
+            try:
+                client = await sluice.connect()
+            except ConnectionError:
+                return
+            await client.close()
+
+
+async def test_response_while_draining_says_close(proxied: Factory) -> None:
+    asked = asyncio.Event()
+    release = asyncio.Event()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        asked.set()
+        await release.wait()
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+        await writer.drain()
+
+    sluice, _ = await proxied(serve=serve)
+    client = await sluice.connect()
+    await client.send(GET)
+    await asked.wait()
+    sluice.process.send_signal(signal.SIGTERM)
+    await _refuses(sluice)
+    release.set()
+    response = await client.response()
+    assert (response.status, response.one(b"connection")) == (200, b"close")
+    assert await sluice.ended() == 0
+    await client.close()
+
+
+async def test_readiness_ends_before_the_listener_during_the_delay(
+    start_sluice: Factory, origin: Factory, plain: Any, tmp_path: Any
+) -> None:
+    back = await origin()
+    sluice = await start_sluice(tmp_path, "shutdown: {delay: 60s, idle: 0s}\n" + plain(back.address))
+    assert (await sluice.admin("/healthz"), await sluice.admin("/readyz")) == (200, 200)
+    sluice.process.send_signal(signal.SIGTERM)
+    async with asyncio.timeout(15):
+        while await sluice.admin("/readyz") != 503:
+            pass
+    assert (await sluice.ask(GET)).status == 200
+    assert await sluice.admin("/healthz") == 200
+    sluice.process.kill()
+    sluice.process.wait()
+
+
+async def test_grace_bounds_what_never_ends(sluice: Factory, origin: Factory, plain: Any) -> None:
+    async def serve(reader: asyncio.StreamReader, _writer: asyncio.StreamWriter) -> None:
+        await reader.read()
+
+    back = await origin(serve=serve)
+    proxy = await sluice("shutdown: {idle: 0s, grace: 300ms}\n" + plain(back.address))
+    client = await proxy.connect()
+    await client.send(GET)
+    await back.until(lambda: b"\r\n\r\n" in back.received)
+    proxy.process.send_signal(signal.SIGTERM)
+    assert await proxy.ended() == 0
+    await client.close()
+
+
+async def test_no_request_is_lost_while_the_proxy_ends(sluice: Factory, origin: Factory, plain: Any) -> None:
+    back = await origin()
+    proxy = await sluice("shutdown: {idle: 10s}\n" + plain(back.address))
+    clients = [await proxy.connect() for _ in range(20)]
+    done = [await client.ask(GET) for client in clients]
+    asking = [asyncio.create_task(_ask_until_told_to_stop(client)) for client in clients]
+    proxy.process.send_signal(signal.SIGTERM)
+    assert all(await asyncio.gather(*asking))
+    assert len(done) == 20
+    assert await proxy.ended() == 0
+    for client in clients:
+        await client.close()
+
+
+async def _ask_until_told_to_stop(client: Any) -> bool:
+    """Ask again and again until a response says close: a client that behaves loses nothing."""
+    while True:
+        try:
+            response = await client.ask(GET)
+        except (asyncio.IncompleteReadError, ConnectionError):
+            return False
+        if response.one(b"connection") == b"close":
+            return response.status == 200
+
+
+async def test_port_in_use_is_one_line_and_exit_1(proxied: Factory, tmp_path: Any) -> None:
+    sluice, _ = await proxied()
+    second = tmp_path / "second.yaml"
+    second.write_text(sluice.config.read_text())
+    command = [*sluice.process.args[:-1], str(second)]
+    ended = await asyncio.to_thread(subprocess.run, command, capture_output=True, text=True, timeout=15, check=False)
+    assert ended.returncode == 1
+    assert "Traceback" not in ended.stderr
+    assert str(sluice.port) in ended.stderr
