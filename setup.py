@@ -17,10 +17,8 @@ def extensions() -> list[Extension]:
     except ImportError:
         return []
     # -O3 for the vectors that count control characters.
-    accelerator = Extension(
-        "proxy.http1._head", ["proxy/http1/_head.pyx"], optional=True, extra_compile_args=["-O3"]
-    )
-    modules: list[Extension] = cythonize([accelerator], show_all_warnings=True)
+    accelerator = Extension("proxy.http1._head", ["proxy/http1/_head.pyx"], optional=True, extra_compile_args=["-O3"])
+    modules: list[Extension] = cythonize([accelerator])
     return modules
 
 

@@ -21,7 +21,7 @@ def check() -> None:
 def complaint_about(init: Path, doc: str | None, rival: Distribution | None) -> str | None:
     """What is wrong with a package whose `__init__.py` and docstring these are; None where nothing is.
 
-    `rival` is the installed proxy.py, if there is one; it does no harm in another directory, beside a checkout for example.
+    `rival` is the installed proxy.py, if there is one; in another directory, beside a checkout, it does no harm.
     """
     remedy = f"run `pip uninstall {_RIVAL} sluicegate`, then install sluicegate again"
     if rival is not None and Path(str(rival.locate_file("proxy/__init__.py"))).resolve() == init.resolve():

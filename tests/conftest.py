@@ -7,6 +7,7 @@ factory started ends with the test that asked for it.
 import asyncio
 import contextlib
 import os
+import random
 import re
 import signal
 import socket
@@ -190,9 +191,9 @@ class Origin:
         """Every byte of every connection."""
         return b"".join(bytes(stream.seen) for stream in self.streams)
 
-    async def start(self) -> None:
-        """Listen on a free port."""
-        self._server = await asyncio.get_running_loop().create_server(self._protocol, "127.0.0.1", 0)
+    async def start(self, port: int = 0) -> None:
+        """Listen on `port`, or a free one."""
+        self._server = await asyncio.get_running_loop().create_server(self._protocol, "127.0.0.1", port)
         self.port = self._server.sockets[0].getsockname()[1]
 
     async def stop(self) -> None:
@@ -303,9 +304,14 @@ class Sluice:
 
 
 def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """A port that nobody listens on, below those that the system gives to connections by itself."""
+    for _ in range(100):
+        port = random.randrange(20_000, 32_000)  # noqa: S311 - a port, not a secret
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(("127.0.0.1", port))
+            return port
+    raise AssertionError("no free port between 20000 and 32000")
 
 
 def _launch(folder: Path, text: str, environ: dict[str, str]) -> Sluice:
@@ -347,12 +353,18 @@ def start_sluice() -> Callable[..., Awaitable[Any]]:
 
 
 @pytest.fixture(scope="session")
-def start_origin() -> Callable[..., Awaitable[Any]]:
-    """Start an origin: (**fields of Origin) -> a listening Origin, which the caller stops."""
+def free_port() -> Callable[[], int]:
+    """Finds a port that stays free until somebody asks for it by its number."""
+    return _free_port
 
-    async def start(**options: Any) -> Origin:
+
+@pytest.fixture(scope="session")
+def start_origin() -> Callable[..., Awaitable[Any]]:
+    """Start an origin: (port, **fields of Origin) -> a listening Origin, which the caller stops."""
+
+    async def start(port: int = 0, **options: Any) -> Origin:
         origin = Origin(**options)
-        await origin.start()
+        await origin.start(port)
         return origin
 
     return start

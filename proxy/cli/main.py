@@ -34,7 +34,7 @@ Config = Annotated[
 @app.command("run")
 def run_command(config: Config = None) -> None:
     """Carry traffic until told to stop."""
-    from proxy.cli.run import run  # noqa: PLC0415 - each command loads only what it needs
+    from proxy.cli.run import run
 
     raise typer.Exit(run(config))
 
@@ -42,17 +42,19 @@ def run_command(config: Config = None) -> None:
 @app.command("demo")
 def demo_command() -> None:
     """Three backends, the proxy and some traffic, to play with."""
-    from proxy.cli.demo import demo  # noqa: PLC0415
+    from proxy.cli.demo import demo
 
     raise typer.Exit(demo())
 
 
 @app.command("check")
 def check_command(
-    files: Annotated[list[Path] | None, typer.Argument(help="Files, or directories of *.yaml.", show_default=False)] = None,
+    files: Annotated[
+        list[Path] | None, typer.Argument(help="Files, or directories of *.yaml.", show_default=False)
+    ] = None,
 ) -> None:
     """Tell every problem of a configuration at once."""
-    from proxy.cli.check import check  # noqa: PLC0415
+    from proxy.cli.check import check
 
     raise typer.Exit(check(files or []))
 
@@ -60,7 +62,7 @@ def check_command(
 @app.command("schema")
 def schema_command() -> None:
     """Print the JSON Schema of the YAML, for editors."""
-    from proxy.cli.schema import print_schema  # noqa: PLC0415
+    from proxy.cli.schema import print_schema
 
     raise typer.Exit(print_schema())
 
@@ -74,7 +76,7 @@ def explain_command(
     client: Annotated[str, typer.Option(metavar="IP", help="The client's address.")] = "127.0.0.1",
 ) -> None:
     """Tell where a request would go, and why."""
-    from proxy.cli.explain import Question, explain  # noqa: PLC0415
+    from proxy.cli.explain import Question, explain
 
     raise typer.Exit(explain(config, Question(method, url, tuple(header or ()), client)))
 
@@ -82,7 +84,7 @@ def explain_command(
 @app.command("version")
 def version_command() -> None:
     """Print the version and what it runs on."""
-    from proxy.cli.version import version  # noqa: PLC0415
+    from proxy.cli.version import version
 
     print(version())
 

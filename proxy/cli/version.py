@@ -1,7 +1,8 @@
 """`sluice version`."""
 
 import platform
-from importlib.metadata import PackageNotFoundError, version as version_of
+from importlib.metadata import PackageNotFoundError
+from importlib.metadata import version as version_of
 
 from proxy.http1.parser import BUILD
 

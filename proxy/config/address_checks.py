@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from itertools import combinations
 
 from proxy.config.addresses import Address
 from proxy.config.problems import Place, Problem
@@ -13,22 +12,23 @@ from proxy.snapshot.document import Admin
 
 @dataclass(frozen=True, slots=True)
 class Bound:
-    """An address of ours: `what` listens there, `shown` is how it may be told."""
+    """An address of ours: `what` listens there, `shown` is how it may be told. `is_default`: it is not in the file."""
 
     what: str
     address: Address
     place: Place
     shown: str
+    is_default: bool = False
 
 
 def address_problems(root: Mapping) -> Iterator[Problem]:
     """Everything that is wrong with how addresses go together."""
-    bound = list(_bound(root))
-    yield from _bound_twice(bound)
+    ours = list(bound(root))
+    yield from _bound_twice(ours)
     yield from _open_admin(root.section("admin"))
     for _, service in root.section("services").sections():
         for name, pool in service.section("pools").sections():
-            yield from _pool_problems(name, pool, bound)
+            yield from _pool_problems(name, pool, ours)
 
 
 def endpoints(pool: Mapping) -> Iterator[tuple[Scalar, Address]]:
@@ -40,7 +40,8 @@ def endpoints(pool: Mapping) -> Iterator[tuple[Scalar, Address]]:
             yield scalar, address
 
 
-def _bound(root: Mapping) -> Iterator[Bound]:
+def bound(root: Mapping) -> Iterator[Bound]:
+    """Every address of ours that can be read: listeners, admin, status."""
     for listener in root.sequence("listeners").mappings():
         yield from _bound_by("a listener", listener)
     admin = root.section("admin")
@@ -48,7 +49,7 @@ def _bound(root: Mapping) -> Iterator[Bound]:
         yield from _bound_by("the admin", admin)
     else:
         default = Scalar.at(admin.place, Admin().bind)
-        yield Bound("the admin (by default)", read_bind(default), admin.place, repr(str(default)))
+        yield Bound("the admin (by default)", read_bind(default), admin.place, repr(str(default)), is_default=True)
     yield from _bound_by("status", root.section("status"))
 
 
@@ -59,14 +60,14 @@ def _bound_by(what: str, section: Mapping) -> Iterator[Bound]:
         yield Bound(what, address, scalar.place, shown(scalar))
 
 
-def _bound_twice(bound: list[Bound]) -> Iterator[Problem]:
-    for first, second in combinations(bound, 2):
-        if _overlap(first.address, second.address):
-            # The default admin address stands nowhere: the place is the other's.
-            here = first if second.place.line == 0 or "default" in second.what else second
-            other = second if here is first else first
-            message = f"{here.shown} is taken by {other.what} already"
-            yield here.place.problem(message, "give each its own port" if not here.address.is_unix else "")
+def _bound_twice(ours: list[Bound]) -> Iterator[Problem]:
+    """Each address with the first that is in its way; what the file does not write is never the one to blame."""
+    ordered = sorted(ours, key=lambda one: not one.is_default)
+    for index, here in enumerate(ordered):
+        other = next((one for one in ordered[:index] if _overlap(one.address, here.address)), None)
+        if other is not None:
+            hint = "" if here.address.is_unix else "give each its own port"
+            yield here.place.problem(f"{here.shown} is taken by {other.what} already", hint)
 
 
 def _overlap(one: Address, two: Address) -> bool:
@@ -86,7 +87,7 @@ def _open_admin(admin: Mapping) -> Iterator[Problem]:
     yield scalar.place.problem("the admin can be reached from other machines, and has no token", hint)
 
 
-def _pool_problems(name: Scalar, pool: Mapping, bound: list[Bound]) -> Iterator[Problem]:
+def _pool_problems(name: Scalar, pool: Mapping, ours: list[Bound]) -> Iterator[Problem]:
     link_local_allowed = (pool.scalar("allow_link_local") or "") == "true"
     seen: dict[str, Scalar] = {}
     for scalar, address in endpoints(pool):
@@ -94,9 +95,9 @@ def _pool_problems(name: Scalar, pool: Mapping, bound: list[Bound]) -> Iterator[
         if first is not scalar or first.place != scalar.place:
             hint = f"first at {first.place.line}:{first.place.column}; a weight gives it more"
             yield scalar.place.problem(f"{shown(scalar)} is an endpoint of {shown(name)} twice", hint)
-        for ours in (ours for ours in bound if address.reaches(ours.address)):
+        for own in (own for own in ours if address.reaches(own.address)):
             hint = "requests would go in circles"
-            yield scalar.place.problem(f"{shown(scalar)} leads back to ourselves: {ours.what} listens there", hint)
+            yield scalar.place.problem(f"{shown(scalar)} leads back to ourselves: {own.what} listens there", hint)
         if address.is_link_local and not link_local_allowed:
             hint = "cloud machines give out their credentials there; if it is meant: allow_link_local: true in the pool"
             yield scalar.place.problem(f"{shown(scalar)} is a link-local address", hint)
@@ -109,5 +110,3 @@ def _read(read: Callable[[Scalar], Address], scalar: object) -> Address | None:
         return read(scalar)
     except ValueError:
         return None  # validation tells it
-
-

@@ -6,7 +6,7 @@ from ipaddress import IPv4Address, IPv6Address, ip_address
 from pathlib import Path
 from typing import Final
 
-from proxy.config.problems import Wrong
+from proxy.config.problems import WrongError
 
 IP = IPv4Address | IPv6Address
 
@@ -55,7 +55,7 @@ class Address:
         return "" if self.is_unix else self.text.rpartition(":")[0]
 
     def reaches(self, bind: "Address") -> bool:
-        """Whether connecting here leads to a socket bound there, as far as that shows without resolving names."""
+        """Whether connecting here leads to a socket bound there; names are not resolved."""
         if self.is_unix or bind.is_unix:
             return self.text == bind.text
         if self.port != bind.port or bind.ip is None:
@@ -66,7 +66,7 @@ class Address:
 
 
 def parse_bind(text: str, directory: Path) -> Address:
-    """Where to listen: `127.0.0.1:8080`, `[::]:8080`, `unix:/run/sluice.sock` (relative: to `directory`); port 0 is any.
+    """Where to listen: `127.0.0.1:8080`, `[::]:8080`, `unix:/run/sluice.sock` (from `directory`); port 0 is any.
 
     `localhost` stands for 127.0.0.1; other names are refused, for what they resolve to may change.
     """
@@ -74,10 +74,12 @@ def parse_bind(text: str, directory: Path) -> Address:
         return _unix(text, directory)
     host, port = _split(text)
     if host in ("", "*"):
-        raise Wrong(f"{text!r} names no address", f"write 0.0.0.0:{port} for every one, or [::]:{port}")
+        raise WrongError(f"{text!r} names no address", f"write 0.0.0.0:{port} for every one, or [::]:{port}")
     address = _tcp(text, "127.0.0.1" if host == "localhost" else host, port)
     if address.ip is None:
-        raise Wrong(f"{text!r} is not an address to listen at", "write an IP address such as 127.0.0.1, not a name")
+        raise WrongError(
+            f"{text!r} is not an address to listen at", "write an IP address such as 127.0.0.1, not a name"
+        )
     return address
 
 
@@ -88,16 +90,16 @@ def parse_endpoint(text: str, directory: Path) -> Address:
     host, port = _split(text)
     address = _tcp(text, host, port)
     if port == 0:
-        raise Wrong(f"{text!r} has port 0", "an endpoint's port is 1 to 65535")
+        raise WrongError(f"{text!r} has port 0", "an endpoint's port is 1 to 65535")
     return address
 
 
 def _split(text: str) -> tuple[str, int]:
     found = _HOST_PORT.fullmatch(text)
     if found is None:
-        raise Wrong(f"{text!r} is not an address with a port", _remedy(text))
+        raise WrongError(f"{text!r} is not an address with a port", _remedy(text))
     if int(found[2]) > 65_535:
-        raise Wrong(f"{text!r} has a port beyond 65535", _REMEDY)
+        raise WrongError(f"{text!r} has a port beyond 65535", _REMEDY)
     return found[1], int(found[2])
 
 
@@ -114,7 +116,7 @@ def _tcp(text: str, host: str, port: int) -> Address:
     name = host.lower().removesuffix(".")
     labels = name.split(".")
     if len(name) > 253 or not all(map(_LABEL.fullmatch, labels)) or _NUMERIC.fullmatch(labels[-1]):
-        raise Wrong(f"{text!r} has neither an IP address nor a host name before the port", _REMEDY)
+        raise WrongError(f"{text!r} has neither an IP address nor a host name before the port", _REMEDY)
     return Address(f"{name}:{port}", None, port)
 
 
@@ -124,20 +126,20 @@ def _ip(text: str, host: str) -> IP | None:
         ip = ip_address(host[1:-1] if bracketed else host)
     except ValueError:
         if bracketed:
-            raise Wrong(f"{text!r} has no IPv6 address in its brackets", _REMEDY) from None
+            raise WrongError(f"{text!r} has no IPv6 address in its brackets", _REMEDY) from None
         return None
     if bracketed != (ip.version == 6) or "%" in host:
-        raise Wrong(f"{text!r} is not an address with a port", "brackets are for IPv6 addresses, without a zone")
+        raise WrongError(f"{text!r} is not an address with a port", "brackets are for IPv6 addresses, without a zone")
     return ip
 
 
 def _unix(text: str, directory: Path) -> Address:
     path = text.removeprefix("unix:")
     if not path or path.endswith("/") or "\0" in path:
-        raise Wrong(f"{text!r} names no socket", "write it like unix:/run/shop.sock")
+        raise WrongError(f"{text!r} names no socket", "write it like unix:/run/shop.sock")
     absolute = str(Path(directory, path).absolute())
     if len(absolute.encode()) > _MAX_UNIX:
-        raise Wrong(f"the path of {text!r} is longer than {_MAX_UNIX} bytes", "the system takes no longer ones")
+        raise WrongError(f"the path of {text!r} is longer than {_MAX_UNIX} bytes", "the system takes no longer ones")
     return Address(f"unix:{absolute}", None, 0)
 
 

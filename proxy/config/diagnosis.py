@@ -1,5 +1,6 @@
 """What validation refused, as problems with their places and a hint."""
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -7,7 +8,7 @@ from typing import Any, Final
 
 from pydantic import ValidationError
 
-from proxy.config.problems import Place, Problem, Wrong
+from proxy.config.problems import Place, Problem, WrongError
 from proxy.config.schema import known_keys
 from proxy.config.tree import Mapping, Scalar, Sequence, Tree, scalars, shown
 
@@ -24,6 +25,9 @@ _SHAPE_HINTS: Final = {
     "list_type": "write [one, two], or one to a line after a dash",
 }
 
+_QUOTED: Final = re.compile("'([^']+)'")
+_MOST_COMPARED: Final = 1_000  # a comparison takes about 10 µs
+_MOST_NAMED: Final = 16
 _MISSING_HINTS: Final = {
     "listeners": "where to listen: listeners: [{bind: 127.0.0.1:8080}]",
     "routes": "without routes every request gets 404; write routes: [{service: …}]",
@@ -52,18 +56,14 @@ def diagnose(error: ValidationError, tree: Tree) -> Iterable[Problem]:
             yield problem
 
 
-def place_of(tree: Tree, loc: tuple[str | int, ...]) -> Place:
-    """The place of what `loc` leads to, or of the nearest that was written."""
-    return _spot(tree, loc).place
-
-
 def nearest(name: str, known: Iterable[str]) -> str:
     """A hint that names what was probably meant, or all there is."""
     known = tuple(known)
-    near = get_close_matches(name, known, n=1)
+    near = get_close_matches(name, known[:_MOST_COMPARED], n=1)
     if near:
         return f"did you mean {near[0]}?"
-    return f"there is {', '.join(known)}" if known else "there is none"
+    more = ", …" if len(known) > _MOST_NAMED else ""
+    return f"there is {', '.join(known[:_MOST_NAMED])}{more}" if known else "there is none"
 
 
 def misspelt(name: str, section: Mapping) -> bool:
@@ -81,7 +81,7 @@ def _problem(detail: Any, tree: Tree) -> Problem | None:
     if any(scalar.missing for scalar in scalars(spot.node)):
         return None
     if kind == "value_error":
-        return _refusal(spot, Wrong.of(detail["ctx"]["error"]))
+        return _refusal(spot, WrongError.of(detail["ctx"]["error"]))
     if kind == "union_tag_invalid":
         expected = detail["ctx"]["expected_tags"].replace("'", "").replace("<", "").replace(">", "")
         return spot.place.problem(f"{' or '.join(expected.split(', '))} belongs here, not {shown(spot.node)}")
@@ -121,11 +121,19 @@ def _unknown_name(spot: Spot) -> Problem | None:
     return spot.place.problem(f"{shown(spot.node)} is not known here", hint)
 
 
-def _refusal(spot: Spot, wrong: Wrong) -> Problem:
+def _refusal(spot: Spot, wrong: WrongError) -> Problem:
     """At the very scalar that a message about a list or mapping quotes, where there is one."""
-    quoted = (one for one in scalars(spot.node) if len(one) > 1 and not one.secret and repr(str(one)) in str(wrong))
-    place = next((one.place for one in quoted), spot.place)
+    quotes = [quote for quote in _QUOTED.findall(str(wrong)) if len(quote) > 1]
+    told = [one for one in _values(spot.node) if not one.secret and any(quote in repr(str(one)) for quote in quotes)]
+    place = told[0].place if told else spot.place
     return place.problem(str(wrong), wrong.hint)
+
+
+def _values(tree: Tree) -> list[Scalar]:
+    """The scalars of a tree, values before keys."""
+    keys = tree.keys_.values() if isinstance(tree, Mapping) else ()
+    below = tree.values() if isinstance(tree, Mapping) else () if isinstance(tree, Scalar) else tree
+    return [tree] if isinstance(tree, Scalar) else [*(one for part in below for one in _values(part)), *keys]
 
 
 def _missing(spot: Spot, name: str) -> Problem | None:

@@ -4,7 +4,17 @@ from pydantic import Field
 
 from proxy.config.shapes import Section
 from proxy.config.values import (
-    AdminHost, Bind, Duration, FilePath, MaybePositive, MaybeSecret, MaybeSize, Network, Positive, PositiveSize, Time,
+    AdminHost,
+    Bind,
+    Duration,
+    FilePath,
+    MaybePositive,
+    MaybeSecret,
+    MaybeSize,
+    Network,
+    Positive,
+    PositiveSize,
+    Time,
 )  # fmt: skip
 from proxy.snapshot import document
 
@@ -15,31 +25,35 @@ _SHUTDOWN = document.Shutdown()
 class ListenerLimits(Section):
     """What one listener takes from its clients."""
 
-    head: PositiveSize = Field(_LIMITS.head, description="Largest head of a request; beyond it: 431.")
-    fields: Positive = Field(_LIMITS.fields, description="Most header fields of a request; beyond it: 431.")
-    target: PositiveSize = Field(_LIMITS.target, description="Longest request target; beyond it: 414.")
-    body: MaybeSize = Field(_LIMITS.body, description="Largest body of a request; beyond it: 413.")
-    head_timeout: Time = Field(_LIMITS.head_timeout, description="How long a head may take to arrive.")
-    keep_alive: Time = Field(_LIMITS.keep_alive, description="How long an idle connection is kept.")
-    min_rate: MaybeSize = Field(_LIMITS.min_rate, description="Least bytes per second of a body.")
-    connections: Positive = Field(_LIMITS.connections, description="Most connections at once.")
-    per_client: MaybePositive = Field(_LIMITS.per_client, description="Most connections at once of one client address.")
+    head: PositiveSize = Field(default=_LIMITS.head, description="Largest head of a request; beyond it: 431.")
+    fields: Positive = Field(default=_LIMITS.fields, description="Most header fields of a request; beyond it: 431.")
+    target: PositiveSize = Field(default=_LIMITS.target, description="Longest request target; beyond it: 414.")
+    body: MaybeSize = Field(default=_LIMITS.body, description="Largest body of a request; beyond it: 413.")
+    head_timeout: Time = Field(default=_LIMITS.head_timeout, description="How long a head may take to arrive.")
+    keep_alive: Time = Field(default=_LIMITS.keep_alive, description="How long an idle connection is kept.")
+    min_rate: MaybeSize = Field(default=_LIMITS.min_rate, description="Least bytes per second of a body.")
+    connections: Positive = Field(default=_LIMITS.connections, description="Most connections at once.")
+    per_client: MaybePositive = Field(
+        default=_LIMITS.per_client, description="Most connections at once of one client address."
+    )
 
 
 class Listener(Section):
     """A bound address and its limits."""
 
     bind: Bind = Field(description="host:port, [v6]:port or unix:/path; port 0 is any free one.")
-    trusted_proxies: list[Network] = Field([], description="Networks whose forwarding fields are believed.")
-    limits: ListenerLimits = Field(ListenerLimits(), description="What it takes from its clients.")
+    trusted_proxies: list[Network] = Field(default=[], description="Networks whose forwarding fields are believed.")
+    limits: ListenerLimits = Field(default=ListenerLimits(), description="What it takes from its clients.")
 
 
 class Admin(Section):
     """Where the admin API listens and who may call it."""
 
-    bind: Bind | None = Field(None, description="Default 127.0.0.1:9900. Not loopback, nor unix: needs a token.")
-    token: MaybeSecret = Field(None, description="Bearer token that every call has to carry.")
-    hosts: list[AdminHost] = Field([], description="Further names that are accepted in Host.")
+    bind: Bind | None = Field(
+        default=None, description="Default 127.0.0.1:9900. Not loopback, nor unix: needs a token."
+    )
+    token: MaybeSecret = Field(default=None, description="Bearer token that every call has to carry.")
+    hosts: list[AdminHost] = Field(default=[], description="Further names that are accepted in Host.")
 
 
 class Status(Section):
@@ -57,18 +71,20 @@ class Store(Section):
 class Shutdown(Section):
     """How the proxy ends."""
 
-    delay: Duration = Field(_SHUTDOWN.delay, description="Not ready, but still taking requests.")
-    idle: Duration = Field(_SHUTDOWN.idle, description="An idle connection is closed after this long without a request.")
-    grace: Duration = Field(_SHUTDOWN.grace, description="What is left is cut after this long.")
+    delay: Duration = Field(default=_SHUTDOWN.delay, description="Not ready, but still taking requests.")
+    idle: Duration = Field(
+        default=_SHUTDOWN.idle, description="An idle connection is closed after this long without a request."
+    )
+    grace: Duration = Field(default=_SHUTDOWN.grace, description="What is left is cut after this long.")
 
 
 class Restart(Section):
     """How a restart ends the old processes."""
 
-    grace: Duration = Field(document.Document(()).restart_grace, description="How long tunnels may go on.")
+    grace: Duration = Field(default=document.Document(()).restart_grace, description="How long tunnels may go on.")
 
 
 class Dns(Section):
     """How host names of endpoints are resolved."""
 
-    interval: Time = Field(document.Document(()).dns_interval, description="How often they are resolved again.")
+    interval: Time = Field(default=document.Document(()).dns_interval, description="How often they are resolved again.")

@@ -1,14 +1,15 @@
 """The road from a file to a Document: read, validate, check, translate; every problem at once."""
 
 import re
-from collections.abc import Callable, Iterator, Mapping as Environ
+from collections.abc import Callable, Iterator
+from collections.abc import Mapping as Environ
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from pydantic import ValidationError
 
-from proxy.config.address_checks import address_problems
-from proxy.config.diagnosis import diagnose, place_of
+from proxy.config.address_checks import address_problems, bound
+from proxy.config.diagnosis import diagnose
 from proxy.config.notices import notices
 from proxy.config.problems import Place, Problem, tidy
 from proxy.config.root import Root
@@ -33,11 +34,12 @@ class Loaded:
     warnings: list[Problem]
     tree: Mapping | None = field(default=None, repr=False)
 
-    def problem(self, loc: tuple[str | int, ...], message: str, hint: str = "") -> Problem:
-        """A problem that showed later, at the place of what `loc` leads to, or of the nearest that was written."""
+    def place_of_bind(self, address: str) -> Place:
+        """Where an address of the Document that we listen at was written; the whole file where it is a default."""
         if self.tree is None:
             raise LookupError("nothing was read that could have places")
-        return _mask(self.tree)(place_of(self.tree, loc).problem(message, hint))
+        found = (one.place for one in bound(self.tree) if str(one.address) == address and not one.is_default)
+        return next(found, Place(self.tree.place.file))
 
 
 def load(path: Path, environ: Environ[str, str]) -> Loaded:
@@ -104,9 +106,7 @@ def _mask(tree: Mapping) -> Callable[[Problem], Problem]:
     pattern = re.compile("|".join(sorted(map(_as_token, filter(None, secrets)), key=len, reverse=True)) or r"(?!)")
 
     def hide(problem: Problem) -> Problem:
-        return replace(
-            problem, message=pattern.sub(SECRET, problem.message), hint=pattern.sub(SECRET, problem.hint)
-        )
+        return replace(problem, message=pattern.sub(SECRET, problem.message), hint=pattern.sub(SECRET, problem.hint))
 
     return hide
 

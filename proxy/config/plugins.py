@@ -1,12 +1,14 @@
 """Plug-in options from their dataclasses: one translation for matches, filters, balancers and actions.
 
-A plug-in is a registered dataclass: its fields are the options, its docstring the description. Here such a class becomes
-a section of the YAML: units become parsers, texts are taken as written, nested dataclasses become mappings. Validated
-options are plain data again, for the Document; the plug-in itself is built once on the way, to hear what it refuses.
+A plug-in is a registered dataclass: its fields are the options, its docstring the description. Here such a class
+becomes a section of the YAML: units become parsers, texts are taken as written, nested dataclasses become mappings.
+Validated options are plain data again, for the Document; the plug-in is built once on the way, to hear what it refuses.
 """
 
 import types
-from collections.abc import Callable, Mapping as AnyMapping, Sequence as AnySequence
+from collections.abc import Callable
+from collections.abc import Mapping as AnyMapping
+from collections.abc import Sequence as AnySequence
 from dataclasses import MISSING, fields, is_dataclass
 from inspect import getdoc
 from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
@@ -15,7 +17,7 @@ import msgspec
 from pydantic import BaseModel, Field, WrapValidator, create_model
 
 from proxy.config import values
-from proxy.config.problems import Wrong
+from proxy.config.problems import WrongError
 from proxy.config.shapes import Section, Shaped
 from proxy.config.tree import scalars
 from proxy.core.registry import Registry
@@ -40,7 +42,7 @@ def one_of(registry: Registry[Any], title: str) -> Any:
     def pick(raw: Any, handler: _Handler) -> Plugin:
         chosen = _given(handler(raw))
         if len(chosen) != 1:
-            raise Wrong(f"exactly one {registry.what} belongs here, not {len(chosen)}", _names(registry))
+            raise WrongError(f"exactly one {registry.what} belongs here, not {len(chosen)}", _names(registry))
         kind, options = next(iter(chosen.items()))
         return Plugin(kind, options)
 
@@ -48,12 +50,12 @@ def one_of(registry: Registry[Any], title: str) -> Any:
 
 
 def all_of(registry: Registry[Any], title: str) -> Any:
-    """The type of a mapping whose keys each name a plug-in with the single field `value`; its value is a tuple of Plugins."""
+    """The type of a mapping whose keys each name a plug-in with one field `value`; its value is a tuple of Plugins."""
     section = _family(registry, title, _value_type)
 
     def collect(raw: Any, handler: _Handler) -> tuple[Plugin, ...]:
         found = _given(handler(raw))
-        return tuple(Plugin(kind, {"value": found[kind]}) for kind in raw if kind in found)
+        return tuple(Plugin(str(kind), {"value": found[kind]}) for kind in raw if kind in found)
 
     return Annotated[section, WrapValidator(collect)]
 
@@ -135,13 +137,13 @@ def _build(cls: type, options: dict[str, Any], raw: Any) -> None:
         msgspec.convert(options, cls, strict=True)
     except (msgspec.ValidationError, ValueError) as error:
         if any(scalar.secret for scalar in scalars(raw)):
-            raise Wrong("what came from a variable does not fit here", _first_sentence(cls)) from None
+            raise WrongError("what came from a variable does not fit here", _first_sentence(cls)) from None
         cause = error.__cause__
-        raise Wrong.of(cause if isinstance(cause, ValueError) else error) from None
+        raise WrongError.of(cause if isinstance(cause, ValueError) else ValueError(str(error))) from None
 
 
 def _family(registry: Registry[Any], title: str, type_of: Callable[[type], Any]) -> type[BaseModel]:
-    keys = {name: (type_of(cls), Field(None, description=_summary(cls))) for name, cls in registry}
+    keys = {name: (type_of(cls), Field(default=None, description=_summary(cls))) for name, cls in registry}
     return _section(title, None, keys)
 
 

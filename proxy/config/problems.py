@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Final
 
 _UNPRINTABLE: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
+_LONGEST: Final = 400
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -23,8 +24,8 @@ class Problem:
 
     def __str__(self) -> str:
         where = f"{self.file}:{self.line}:{self.column}" if self.line else self.file
-        hint = f" ({self.hint})" if self.hint else ""
-        return _UNPRINTABLE.sub(_escaped, f"{where}: {self.message}{hint}")
+        hint = f" ({_short(self.hint)})" if self.hint else ""
+        return _UNPRINTABLE.sub(_escaped, f"{where}: {_short(self.message)}{hint}")
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -40,7 +41,7 @@ class Place:
         return Problem(self.file, self.line, self.column, message, hint)
 
 
-class Wrong(ValueError):
+class WrongError(ValueError):
     """A value that is not what belongs here; `hint` says what to write instead."""
 
     def __init__(self, message: str, hint: str = "") -> None:
@@ -48,9 +49,9 @@ class Wrong(ValueError):
         self.hint = hint
 
     @classmethod
-    def of(cls, error: ValueError) -> "Wrong":
+    def of(cls, error: ValueError) -> "WrongError":
         """The same from a ValueError whose text is `what is wrong; the remedy`."""
-        if isinstance(error, Wrong):
+        if isinstance(error, WrongError):
             return error
         message, _, hint = str(error).partition("; ")
         return cls(message, hint)
@@ -59,6 +60,11 @@ class Wrong(ValueError):
 def tidy(problems: Iterable[Problem]) -> list[Problem]:
     """The problems in the order of the text, each once."""
     return sorted(set(problems))
+
+
+def _short(text: str) -> str:
+    """A message that quotes something huge must still be a line that a person can read."""
+    return text if len(text) <= _LONGEST else f"{text[: _LONGEST // 2]} … {text[-_LONGEST // 2 :]}"
 
 
 def _escaped(found: re.Match[str]) -> str:

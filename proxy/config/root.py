@@ -6,7 +6,7 @@ from pydantic import Field
 
 from proxy.config.listeners import Admin, Dns, Listener, Restart, Shutdown, Status, Store
 from proxy.config.routes import Route
-from proxy.config.services import ANY_FILTER, Service
+from proxy.config.services import AnyFilter, Service
 from proxy.config.shapes import OrOff, Section
 from proxy.config.tree import Scalar
 from proxy.config.values import MaybeText, Name, Secret, Written, whole
@@ -25,15 +25,17 @@ class Root(Section):
     """A configuration of Sluicegate. Keys that begin with `x-` are free, for anchors."""
 
     listeners: list[Listener] = Field(min_length=1, description="Where clients connect.")
-    admin: Admin = Field(Admin(), description="The admin API.")
-    status: Annotated[Status | None, OrOff()] = Field(None, description="An address for kubelet and Prometheus.")
-    workers: Workers = Field(1, description="How many processes carry traffic, or auto.")
-    store: Store | None = Field(None, description="Where state is kept.")
-    cookie_keys: list[Secret] = Field([], description="Keys of sticky cookies: the first signs, all verify.")
-    shutdown: Shutdown = Field(Shutdown(), description="How the proxy ends.")
-    restart: Restart = Field(Restart(), description="How a restart ends the old processes.")
-    dns: Dns = Field(Dns(), description="How host names are resolved.")
-    access_log: MaybeText = Field(None, description="Where requests are logged.")
-    services: dict[Name, Service] = Field({}, description="What routes lead to, by name.")
-    filters: list[ANY_FILTER] = Field([], description="What is changed on every request, before routing.")
+    admin: Admin = Field(default=Admin(), description="The admin API.")
+    status: Annotated[Status | None, OrOff()] = Field(
+        default=None, description="An address for kubelet and Prometheus."
+    )
+    workers: Workers = Field(default=1, description="How many processes carry traffic, or auto.")
+    store: Store | None = Field(default=None, description="Where state is kept.")
+    cookie_keys: list[Secret] = Field(default=[], description="Keys of sticky cookies: the first signs, all verify.")
+    shutdown: Shutdown = Field(default=Shutdown(), description="How the proxy ends.")
+    restart: Restart = Field(default=Restart(), description="How a restart ends the old processes.")
+    dns: Dns = Field(default=Dns(), description="How host names are resolved.")
+    access_log: MaybeText = Field(default=None, description="Where requests are logged.")
+    services: dict[Name, Service] = Field(default={}, description="What routes lead to, by name.")
+    filters: list[AnyFilter] = Field(default=[], description="What is changed on every request, before routing.")
     routes: list[Route] = Field(min_length=1, description="Which requests go where; the first that matches wins.")

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 from typing import Final
 
 from proxy.config.diagnosis import misspelt, nearest
-from proxy.config.problems import Problem, Wrong
+from proxy.config.problems import Problem, WrongError
 from proxy.config.tree import Mapping, Scalar, shown
 from proxy.filters import ACTIONS, FILTERS
 from proxy.routing.matches.path import Kind, Path
@@ -23,7 +23,7 @@ def route_problems(root: Mapping) -> Iterator[Problem]:
 
 
 def placement_problems(made: document.Document, root: Mapping) -> Iterator[Problem]:
-    """What filters and actions refuse in the place where they stand, such as `/new/*` without a `/prefix/*` to take from."""
+    """What filters and actions refuse where they stand: `/new/*` without a `/prefix/*` to take from."""
     yield from _filters_refused(made.filters, (), root)
     services = {service.name: service for service in made.services}
     for name, section in root.section("services").sections():
@@ -84,9 +84,7 @@ def _near(scalar: Scalar, known: Mapping) -> str:
 def _prefixes(route: document.Route) -> tuple[bytes, ...]:
     paths = [match.options["value"] for match in route.match if match.kind == "path"]
     values = [value if isinstance(value, str) else tuple(value) for value in paths]
-    return tuple(
-        pattern.value for value in values for pattern in Path(value).patterns() if pattern.kind is Kind.PREFIX
-    )
+    return tuple(pattern.value for value in values for pattern in Path(value).patterns() if pattern.kind is Kind.PREFIX)
 
 
 def _filters_refused(
@@ -103,5 +101,5 @@ def _refused(
     try:
         compile_in_place(prefixes)
     except ValueError as error:
-        wrong = Wrong.of(error)
+        wrong = WrongError.of(error)
         yield section.keys_[kind].place.problem(str(wrong), wrong.hint)

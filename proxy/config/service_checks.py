@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from proxy.config import split
 from proxy.config.diagnosis import nearest
-from proxy.config.problems import Problem, Wrong
+from proxy.config.problems import Problem, WrongError
 from proxy.config.tree import Mapping, Scalar, shown
 from proxy.config.values import Part, read_part
 
@@ -29,7 +29,7 @@ def _split_problems(service: Mapping, pools: Mapping) -> Iterator[Problem]:
     if parts is not None and isinstance(service["split"], Mapping):
         try:
             split.check(parts)
-        except Wrong as wrong:
+        except WrongError as wrong:
             yield written.place.problem(str(wrong), wrong.hint)
 
 
@@ -49,5 +49,3 @@ def _parts(written: Mapping) -> dict[str, Part] | None:
 def _example(pools: Mapping) -> Iterator[str]:
     for index, key in enumerate(pools.keys_.values()):
         yield f"{shown(key) if key.secret else key}: {0 if index else 100}"
-
-

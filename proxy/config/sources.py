@@ -2,7 +2,8 @@
 
 import errno
 import os
-from collections.abc import Iterator, Mapping as Environ
+from collections.abc import Iterator
+from collections.abc import Mapping as Environ
 from pathlib import Path
 from typing import Final
 

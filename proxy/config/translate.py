@@ -6,10 +6,10 @@ from msgspec import Struct
 from pydantic import BaseModel
 
 from proxy.config import split
+from proxy.config.listeners import Admin, Listener
 from proxy.config.root import Root
 from proxy.config.routes import ACTION_NAMES, Destination
 from proxy.config.services import Pool, Retry, Service, Sticky, Timeouts
-from proxy.config.listeners import Admin, Listener
 from proxy.snapshot import document
 
 S = TypeVar("S", bound=Struct)
@@ -69,7 +69,9 @@ def _service(name: str, service: Service) -> document.Service:
         split=dict.fromkeys(service.pools, 1.0) if parts is None else split.shares(parts),
         sticky=None if service.sticky is None else _sticky(service.sticky),
         balance=service.balance,
-        health=None if service.health is None else _same(document.Health, service.health, expect=_ranges(service.health.expect)),
+        health=None
+        if service.health is None
+        else _same(document.Health, service.health, expect=_ranges(service.health.expect)),
         ejection=None if service.ejection is None else _same(document.Ejection, service.ejection),
         retry=_same(document.Retry, service.retry),
         timeouts=_same(document.Timeouts, service.timeouts),

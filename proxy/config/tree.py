@@ -20,7 +20,7 @@ _HEX: Final = re.compile(r"0x[0-9a-fA-F]{1,300}")
 _FLOAT: Final = re.compile(r"[-+]?(?:\.[0-9]{1,300}|[0-9]{1,300}(?:\.[0-9]{0,300})?)(?:[eE][-+]?[0-9]{1,9})?")
 _SPECIAL: Final = re.compile(r"([-+]?)\.(inf|Inf|INF)|\.(?:nan|NaN|NAN)")
 
-SECRET: Final = "***"
+SECRET: Final = "***"  # noqa: S105 - what is shown instead of one
 
 Value = str | int | float | bool | None
 
@@ -120,8 +120,8 @@ def _integer(text: str) -> int | None:
     if _INT.fullmatch(text):
         return int(text)
     if _OCTAL.fullmatch(text):
-        return int(text[2:], 8)
-    return int(text[2:], 16) if _HEX.fullmatch(text) else None
+        return int(text, 0)
+    return int(text, 0) if _HEX.fullmatch(text) else None
 
 
 def _floating(text: str) -> float | str:

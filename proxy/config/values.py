@@ -5,7 +5,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
-from ipaddress import ip_address, ip_network
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Any, Final
 
@@ -13,7 +13,7 @@ from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
 from pydantic_core import CoreSchema, core_schema
 
 from proxy.config.addresses import Address, parse_bind, parse_endpoint
-from proxy.config.problems import Wrong
+from proxy.config.problems import WrongError
 from proxy.config.tree import SECRET, Scalar, shown
 from proxy.core.units import parse_duration, parse_share, parse_size
 
@@ -43,13 +43,13 @@ class Written:
         return dict(self.schema)
 
     def read(self, value: Any) -> Any:
-        """The value of a scalar; Wrong where it has none, without telling what came from a variable."""
+        """The value of a scalar; WrongError where it has none, without telling what came from a variable."""
         if not isinstance(value, Scalar):
-            raise Wrong(f"one value belongs here, not {shown(value)}")
+            raise WrongError(f"one value belongs here, not {shown(value)}")
         try:
             return self.parse(value)
         except ValueError as error:
-            raise Wrong.of(self._discreet(value) if value.secret else error) from None
+            raise WrongError.of(self._discreet(value) if value.secret else error) from None
 
     def _discreet(self, value: Scalar) -> ValueError:
         """What would be said if a harmless text stood in the place of a secret one."""
@@ -57,7 +57,7 @@ class Written:
             self.parse(Scalar.at(value.place, SECRET, plain=False))
         except ValueError as error:
             return error
-        return Wrong("the value of the variable does not fit here")
+        return WrongError("the value of the variable does not fit here")
 
 
 def off(written: Written) -> Written:
@@ -80,9 +80,9 @@ def whole(least: int, most: int = 10**9) -> Written:
     def parse(scalar: Scalar) -> int:
         value = scalar.value
         if isinstance(value, bool) or not isinstance(value, int):
-            raise Wrong(f"{shown(scalar)} is not a whole number", "write it in digits, without quotes")
+            raise WrongError(f"{shown(scalar)} is not a whole number", "write it in digits, without quotes")
         if not least <= value <= most:
-            raise Wrong(f"{shown(scalar)} is not between {least} and {most}")
+            raise WrongError(f"{shown(scalar)} is not between {least} and {most}")
         return value
 
     return Written(parse, {"anyOf": [{"type": "integer", "minimum": least, "maximum": most}, _VARIABLE]})
@@ -92,14 +92,16 @@ def number(scalar: Scalar) -> float:
     """Any number."""
     value = scalar.value
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-        raise Wrong(f"{shown(scalar)} is not a number", "write it in digits, without quotes")
+        raise WrongError(f"{shown(scalar)} is not a number", "write it in digits, without quotes")
     return float(value)
 
 
 def _weight(scalar: Scalar) -> float:
     value = number(scalar)
     if not 0 < value <= 1_000_000:
-        raise Wrong(f"{shown(scalar)} is no weight", "a weight is more than 0; drain or remove what shall take nothing")
+        raise WrongError(
+            f"{shown(scalar)} is no weight", "a weight is more than 0; drain or remove what shall take nothing"
+        )
     return value
 
 
@@ -107,7 +109,7 @@ def flag(scalar: Scalar) -> bool:
     """true or false."""
     value = scalar.value
     if not isinstance(value, bool):
-        raise Wrong(f"{shown(scalar)} is neither true nor false", "yes, no, on and off are texts in YAML 1.2")
+        raise WrongError(f"{shown(scalar)} is neither true nor false", "yes, no, on and off are texts in YAML 1.2")
     return value
 
 
@@ -117,7 +119,7 @@ def choice(*known: Any) -> Written:
 
     def parse(scalar: Scalar) -> Any:
         if str(scalar) not in by_text:
-            raise Wrong(f"{shown(scalar)} is not known here", f"write {' or '.join(by_text)}")
+            raise WrongError(f"{shown(scalar)} is not known here", f"write {' or '.join(by_text)}")
         return by_text[str(scalar)]
 
     return Written(parse, {"enum": list(known)})
@@ -126,7 +128,7 @@ def choice(*known: Any) -> Written:
 def _positive_duration(scalar: Scalar) -> float:
     seconds = parse_duration(str(scalar))
     if not seconds:
-        raise Wrong(f"{shown(scalar)} is no time at all", "write how long it may take, such as 5s")
+        raise WrongError(f"{shown(scalar)} is no time at all", "write how long it may take, such as 5s")
     return seconds
 
 
@@ -141,7 +143,7 @@ def _size(scalar: Scalar) -> int:
 def _positive_size(scalar: Scalar) -> int:
     size = _size(scalar)
     if not size:
-        raise Wrong(f"{shown(scalar)} leaves nothing", "write a size such as 32KiB")
+        raise WrongError(f"{shown(scalar)} leaves nothing", "write a size such as 32KiB")
     return size
 
 
@@ -152,19 +154,19 @@ def _share(scalar: Scalar) -> float:
 def _name(scalar: Scalar) -> str:
     if not _NAME.fullmatch(scalar):
         hint = "a name is letters, digits and . _ - and begins with a letter, a digit or _; at most 64 of them"
-        raise Wrong(f"{shown(scalar)} is not a name", hint)
+        raise WrongError(f"{shown(scalar)} is not a name", hint)
     return str(scalar)
 
 
 def _token(scalar: Scalar) -> str:
     if not _TOKEN.fullmatch(scalar):
-        raise Wrong(f"{shown(scalar)} cannot be the name of a cookie or header", "write letters, digits, - and _")
+        raise WrongError(f"{shown(scalar)} cannot be the name of a cookie or header", "write letters, digits, - and _")
     return str(scalar)
 
 
 def _secret(scalar: Scalar) -> str:
     if not scalar or not scalar.isascii() or not scalar.isprintable() or " " in scalar:
-        raise Wrong("the secret is empty, or holds more than printable ASCII", "make one: openssl rand -hex 32")
+        raise WrongError("the secret is empty, or holds more than printable ASCII", "make one: openssl rand -hex 32")
     return str(scalar)
 
 
@@ -172,7 +174,7 @@ def _network(scalar: Scalar) -> str:
     try:
         return str(ip_network(scalar))
     except ValueError:
-        raise Wrong(f"{shown(scalar)} is not a network", _network_hint(scalar)) from None
+        raise WrongError(f"{shown(scalar)} is not a network", _network_hint(scalar)) from None
 
 
 def _network_hint(scalar: Scalar) -> str:
@@ -185,7 +187,7 @@ def _network_hint(scalar: Scalar) -> str:
 def _admin_host(scalar: Scalar) -> str:
     name = scalar.lower().removesuffix(".")
     if not re.fullmatch(r"\[[0-9a-f:.]+\]|[a-z0-9_.-]{1,253}", name):
-        raise Wrong(f"{shown(scalar)} is not a host", "write it without scheme, port and path")
+        raise WrongError(f"{shown(scalar)} is not a host", "write it without scheme, port and path")
     return name
 
 
@@ -193,7 +195,7 @@ def read_part(scalar: Scalar) -> "Part":
     """One pool's part of a split; ValueError where it is none."""
     found = _PART.fullmatch(scalar)
     if found is None:
-        raise Wrong(f"{shown(scalar)} is not a part of a split", "write it like 90, 0.5 or 90%")
+        raise WrongError(f"{shown(scalar)} is not a part of a split", "write it like 90, 0.5 or 90%")
     return Part(Fraction(found[1]), percent=bool(found[2]))
 
 
@@ -209,26 +211,26 @@ def _range(scalar: Scalar) -> tuple[int, int]:
     found = _RANGE.fullmatch(scalar)
     low, high = (int(found[1]), int(found[2] or found[1])) if found else (1, 0)
     if low > high:
-        raise Wrong(f"{shown(scalar)} is not a range of statuses", "write it like 200 or 200-399")
+        raise WrongError(f"{shown(scalar)} is not a range of statuses", "write it like 200 or 200-399")
     return low, high
 
 
 def _condition(scalar: Scalar) -> str:
     if not _ON.fullmatch(scalar):
         hint = "write connect, reset, timeout, 5xx or a status from 400 to 599"
-        raise Wrong(f"{shown(scalar)} is not something to retry on", hint)
+        raise WrongError(f"{shown(scalar)} is not something to retry on", hint)
     return str(scalar)
 
 
 def _method(scalar: Scalar) -> str:
     if not _METHOD.fullmatch(scalar):
-        raise Wrong(f"{shown(scalar)} is not a method", "methods are upper case, such as GET or POST")
+        raise WrongError(f"{shown(scalar)} is not a method", "methods are upper case, such as GET or POST")
     return str(scalar)
 
 
 def _path(scalar: Scalar) -> str:
     if not re.fullmatch(r"/[!-~]*", scalar) or "#" in scalar:
-        raise Wrong(f"{shown(scalar)} is not a path", "it begins with a slash and is ASCII without blanks")
+        raise WrongError(f"{shown(scalar)} is not a path", "it begins with a slash and is ASCII without blanks")
     return str(scalar)
 
 
@@ -238,7 +240,7 @@ def _directory(scalar: Scalar) -> Path:
 
 def _file(scalar: Scalar) -> str:
     if not scalar or "\0" in scalar:
-        raise Wrong("no path stands here")
+        raise WrongError("no path stands here")
     return str(Path(_directory(scalar), scalar).absolute())
 
 

@@ -1,12 +1,13 @@
 """YAML text to a tree that knows its places: strict, bounded, with the meaning of YAML 1.2.
 
 It works on the parser's events and never composes: PyYAML's C composer overflows the stack on deep nesting, its parser
-does not. Depth, nodes and aliases are counted as the events come, an alias as all that it stands for. Anchors and aliases
-stand for whole values; merge keys are YAML 1.1 and refused.
+does not. Depth, nodes and aliases are counted as the events come, an alias as all that it stands for. Anchors and
+aliases stand for whole values; merge keys are YAML 1.1 and refused.
 """
 
 import re
-from collections.abc import Callable, Mapping as Environ
+from collections.abc import Callable
+from collections.abc import Mapping as Environ
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -45,7 +46,7 @@ def parse(text: str, file: str, environ: Environ[str, str]) -> Parsed:
     try:
         for event in yaml.parse(shield(text), Loader=_LOADER):
             builder.take(event)
-    except _Refused as refused:
+    except _RefusedError as refused:
         return Parsed(None, [*builder.problems, refused.problem])
     except yaml.YAMLError as error:
         return Parsed(None, [*builder.problems, _syntax_problem(error, file)])
@@ -54,7 +55,7 @@ def parse(text: str, file: str, environ: Environ[str, str]) -> Parsed:
     return Parsed(builder.root, builder.problems)
 
 
-class _Refused(Exception):
+class _RefusedError(Exception):
     """The text goes beyond what is taken; nothing after it is read."""
 
     def __init__(self, problem: Problem) -> None:
@@ -97,7 +98,7 @@ class _Builder:
         self._documents = 0
 
     def take(self, event: yaml.Event) -> None:
-        """One event of the parser; _Refused where it goes too far."""
+        """One event of the parser; _RefusedError where it goes too far."""
         step = _STEPS.get(type(event))
         if step is not None:
             step(self, event, self._place(event))
@@ -105,7 +106,7 @@ class _Builder:
     def document(self, _event: Any, place: Place) -> None:
         self._documents += 1
         if self._documents > 1:
-            raise _Refused(place.problem("a second document begins here", _ONE_DOCUMENT))
+            raise _RefusedError(place.problem("a second document begins here", _ONE_DOCUMENT))
 
     def mapping(self, event: Any, place: Place) -> None:
         self._begin(Mapping(place), event, place)
@@ -130,10 +131,10 @@ class _Builder:
     def alias(self, event: Any, place: Place) -> None:
         self._aliases += 1
         if self._aliases > MAX_ALIASES:
-            raise _Refused(place.problem(f"more than {MAX_ALIASES} aliases"))
+            raise _RefusedError(place.problem(f"more than {MAX_ALIASES} aliases"))
         anchored = self._anchors.get(event.anchor)
         if anchored is None:
-            raise _Refused(place.problem(f"no anchor &{event.anchor} ends before this alias"))
+            raise _RefusedError(place.problem(f"no anchor &{event.anchor} ends before this alias"))
         self._count(anchored.nodes, place)
         self._check_depth(anchored.height, place)
         self._add(anchored.tree, anchored.height, place)
@@ -160,10 +161,10 @@ class _Builder:
 
     def _key(self, tree: Tree, place: Place) -> Scalar:
         if not isinstance(tree, Scalar):
-            raise _Refused(place.problem(f"{shown(tree)} cannot be a key", "keys are texts"))
+            raise _RefusedError(place.problem(f"{shown(tree)} cannot be a key", "keys are texts"))
         if tree == "<<" and tree.plain:
             hint = "write the keys out; anchors and aliases stand for whole values only"
-            raise _Refused(place.problem("merge keys (<<) are not part of YAML 1.2", hint))
+            raise _RefusedError(place.problem("merge keys (<<) are not part of YAML 1.2", hint))
         key = Scalar.at(place, tree, plain=tree.plain, secret=tree.secret)  # an alias has its own place
         key.missing = tree.missing
         return key
@@ -188,19 +189,19 @@ class _Builder:
 
     def _check_tag(self, event: Any, place: Place) -> None:
         if event.tag not in (None, "!", _STRING_TAG):
-            raise _Refused(place.problem(f"the tag {event.tag!r} is not taken", "leave it out"))
+            raise _RefusedError(place.problem(f"the tag {event.tag!r} is not taken", "leave it out"))
 
     def _count(self, nodes: int, place: Place) -> None:
         self._nodes += nodes
         if self._nodes > MAX_NODES:
-            raise _Refused(place.problem(f"more than {MAX_NODES:,} nodes, aliases counted as what they stand for"))
+            raise _RefusedError(place.problem(f"more than {MAX_NODES:,} nodes, aliases counted as what they stand for"))
 
     def _check_depth(self, more: int, place: Place) -> None:
         if len(self._open) + more > MAX_DEPTH:
-            raise _Refused(place.problem(f"nested deeper than {MAX_DEPTH} levels"))
+            raise _RefusedError(place.problem(f"nested deeper than {MAX_DEPTH} levels"))
 
     def _place(self, event: yaml.Event) -> Place:
-        mark = event.start_mark
+        mark: Any = event.start_mark
         return Place(self._file, mark.line + 1, mark.column + 1)
 
 
@@ -232,7 +233,7 @@ def _syntax_hint(message: str) -> str:
     if "character that cannot start any token" in message:
         return "indent with blanks instead of tabs, and quote what begins with % @ or `"
     if "flow" in message:
-        return "close every [ and {, and quote addresses such as \"[::1]:8080\""
+        return 'close every [ and {, and quote addresses such as "[::1]:8080"'
     if "mapping values are not allowed" in message or "expected ':'" in message:
         return "look at the indentation, and quote texts with a colon and a blank"
     return ""

@@ -418,6 +418,11 @@ class Downstream(asyncio.Protocol):
             self.exchange = None
             self._refuse(error.status, error.reason, str(error))
             return b""
+        self._received = len(body)
+        if self._is_too_large():
+            self.exchange = None
+            self._refuse(*_own("body_too_large"))
+            return b""
         if not decoder.done:
             self._guarded_begin(exchange, body, False)
             return b""
@@ -437,11 +442,11 @@ class Downstream(asyncio.Protocol):
         exchange = self.exchange
         if exchange is None:
             return
-        self._received += len(data)
         self._awaits_continue = False
         if self._decoder is not None:
             self._take_chunks(exchange, self._decoder, data)
             return
+        self._received += len(data)
         remaining = self._remaining = self._remaining - len(data)
         if remaining > 0:
             exchange.request_data(data)
@@ -454,13 +459,13 @@ class Downstream(asyncio.Protocol):
             self._body_complete(exchange, b"")
 
     def _take_chunks(self, exchange: Exchange, decoder: ChunkedDecoder, data: bytes) -> None:
-        limit = self.listener.limits.body
         try:
             body = decoder.feed(data)
         except MessageError as error:
             self._spoil(exchange, error.reason, error.status, str(error))
             return
-        if limit is not None and self._received > limit:
+        self._received += len(body)
+        if self._is_too_large():
             self._spoil(exchange, "body_too_large")
             return
         if body:
@@ -468,6 +473,10 @@ class Downstream(asyncio.Protocol):
         if decoder.done and self.exchange is exchange:
             self._buffer = decoder.rest
             self._body_complete(exchange, decoder.trailers)
+
+    def _is_too_large(self) -> bool:
+        limit = self.listener.limits.body
+        return limit is not None and self._received > limit
 
     def _body_complete(self, exchange: Exchange, trailers: bytes) -> None:
         self._decoder = None

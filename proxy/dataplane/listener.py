@@ -104,14 +104,14 @@ class Listener:
             self._accepting = True
             self.plane.loop.add_reader(self._sock.fileno(), self._accept)
 
-    def stop(self) -> None:
-        """Accept no more, for good; the connections that are there go on."""
+    def close(self) -> None:
+        """Take in who is waiting already, then no more, for good; the connections that are there go on."""
+        if self._stopped:
+            return
+        if self._accepting:
+            self._accept()
         self._stopped = True
         self._rest()
-
-    def close(self) -> None:
-        """Close the socket."""
-        self.stop()
         self._sock.close()
 
     def opened(self, connection: Downstream) -> None:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from proxy.http1 import fields
+from proxy.http1.host import valid_host
 
 _TOKEN: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _CONTROL: Final = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
@@ -51,6 +52,12 @@ def require_names(names: Iterable[str], own: frozenset[str] = frozenset()) -> No
             raise ValueError(f"header {name!r} is a matter of framing, which is the proxy's own; leave it out")
         if name.lower() in own:
             raise ValueError(f"header {name!r} is written by the proxy itself; leave it out")
+
+
+def require_host(host: str) -> None:
+    """ValueError unless this may be the value of a Host field (RFC 9110 §7.2)."""
+    if not host.isascii() or not valid_host(host.encode()):
+        raise ValueError(f"{host!r} is not a host; write it like shop.internal or shop.internal:8080")
 
 
 def _line(name: str, value: str) -> bytes:

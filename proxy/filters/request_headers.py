@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
-from proxy.filters.field_edit import field_edit, field_lines, require_names
+from proxy.filters.field_edit import field_edit, field_lines, require_host, require_names
 from proxy.filters.registry import FILTERS, Hooks, RequestFilter
 from proxy.http1.facts import Facts
 from proxy.http1.host import normal_host
@@ -37,6 +37,8 @@ class RequestHeaders:
         field_lines({**self.set, **self.add})
         if any(name.lower() == "host" for name in (*self.add, *self.remove)):
             raise ValueError("a request has exactly one Host; use `set` to change it")
+        for host in (value for name, value in self.set.items() if name.lower() == "host"):
+            require_host(host.strip(" \t"))
 
     def compile(self, _prefixes: tuple[bytes, ...]) -> Hooks:
         edit = field_edit(_in_block(self.set), _in_block(self.add), _in_block(dict.fromkeys(self.remove, "")))

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 
 from proxy.filters.field_edit import field_edit, field_lines, require_names
 from proxy.filters.registry import FILTERS, Hooks, ResponseFilter
+from proxy.http1 import fields
 from proxy.http1.facts import Facts
 from proxy.http1.message import CACHE_CONTROL, ResponseHead
 
@@ -27,7 +28,7 @@ class ResponseHeaders:
     def compile(self, _prefixes: tuple[bytes, ...]) -> Hooks:
         edit = field_edit(self.set, self.add, self.remove)
         cleared = ~CACHE_CONTROL if b"cache-control" in edit.gone else ~0
-        raised = CACHE_CONTROL if b"cache-control:" in edit.lines.lower() else 0
+        raised = CACHE_CONTROL if fields.get(edit.lines, b"cache-control") is not None else 0
 
         def on_response(_facts: Facts, head: ResponseHead) -> None:
             head.block = edit.apply(head.block)

@@ -6,6 +6,7 @@ from typing import Final
 
 from proxy.filters.carry_over import Replace, replacement, require_star_at_end
 from proxy.filters.effects import Reply
+from proxy.filters.field_edit import require_host
 from proxy.filters.registry import FILTERS, Hooks, RequestFilter
 from proxy.http1.errors import MessageError
 from proxy.http1.facts import Facts
@@ -13,7 +14,6 @@ from proxy.http1.host import normal_host
 from proxy.http1.target import canonical_path
 
 _PATH: Final = re.compile(r"/[!$&'()*+,;=:@%/A-Za-z0-9._~-]*")
-_HOST: Final = re.compile(r"(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(?::[0-9]{1,5})?")
 
 
 @FILTERS.register("rewrite")
@@ -41,8 +41,8 @@ class Rewrite:
             _require_prefix(old)
             if new not in ("", "/"):
                 _require_prefix(new)
-        if self.host is not None and not _HOST.fullmatch(self.host):
-            raise ValueError(f"{self.host!r} is not a host; write it like shop.internal or shop.internal:8080")
+        if self.host is not None:
+            require_host(self.host)
 
     def compile(self, prefixes: tuple[bytes, ...]) -> Hooks:
         replace = self._replace(prefixes)
@@ -83,6 +83,10 @@ def _ask_for(facts: Facts, path: bytes) -> Reply | None:
 def _require_path(text: str) -> None:
     if not _PATH.fullmatch(text):
         raise ValueError(f"{text!r} is not a path; begin with / and percent-encode what a URL does not take")
+    try:
+        canonical_path(text.encode())
+    except MessageError as error:
+        raise ValueError(f"{text!r} is not a path that can be asked for: {error}") from None
 
 
 def _require_prefix(text: str) -> None:

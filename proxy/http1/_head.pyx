@@ -3,7 +3,7 @@
 """Message heads from bytes: the accelerator. It reads ordinary heads in one pass and leaves all others to the reference.
 
 Ordinary is what is certainly good and needs no thought. Everything else (whatever is wrong, incomplete or rare: a target in
-another form, two cookies lines, an upgrade, a list in Connection) goes to proxy/http1/head.py, which has the last word and
+another form, two cookie lines, an upgrade, a list in Connection) goes to proxy/http1/head.py, which has the last word and
 makes every error. So the accelerator cannot refuse, and must only never take what the reference would not take just so; a
 property test holds it to that.
 
@@ -151,6 +151,9 @@ cdef Code request_code(Text name, Py_ssize_t size) noexcept nogil:
     elif first == c"e":
         if size == 6 and same(name, b"expect", 6):
             return EXPECT
+    elif first == c"p":
+        if size == 5 and same(name, b"proxy", 5):
+            return DROP
     elif first == c"t":
         if size == 11 and same(name, b"traceparent", 11):
             return TRACEPARENT
@@ -422,6 +425,7 @@ def ordinary_request_head(bytes data not None, limits):
     cdef bytes method, cookie = None
     cdef dict forwarded = None
     cdef int minor
+    cdef Py_ssize_t most = limits.fields
     while NAME[text[at]]:
         at += 1
     method = method_of(text, at)
@@ -438,7 +442,7 @@ def ordinary_request_head(bytes data not None, limits):
     minor = text[at + 8] - c"0"
     if minor != 1 and minor != 0 or target.end - target.start > limits.target:
         return None
-    if limits.underscores or not scan_fields(&scan, text, at + 11, n, limits.fields, True, minor):
+    if limits.underscores or not scan_fields(&scan, text, at + 11, n, most, True, minor):
         return None
     if scan.size > limits.size or (minor and not scan.host.start):
         return None
@@ -446,9 +450,9 @@ def ordinary_request_head(bytes data not None, limits):
         cookie = cut(text, scan.cookie)
     if scan.forwarded:
         forwarded = forwarded_of(&scan, text)
+    cdef bytes path = cut(text, target), host = cut(text, scan.host), block = block_of(&scan, text)
     return RequestHead(
-        method, cut(text, target), minor, cut(text, scan.host), scan.length, scan.flags, block_of(&scan, text), cookie,
-        forwarded, scan.size,
+        method, path, minor, host, scan.length, scan.flags, block, cookie, forwarded, scan.size
     )
 
 
@@ -460,6 +464,7 @@ def ordinary_response_head(bytes data not None, limits):
     cdef Span reason
     cdef Text found
     cdef int minor, status
+    cdef Py_ssize_t most = limits.fields
     if n < 15 or memcmp(text, b"HTTP/1.", 7) != 0 or text[8] != c" " or text[12] != c" ":
         return None
     minor = text[7] - c"0"
@@ -473,11 +478,10 @@ def ordinary_response_head(bytes data not None, limits):
         return None
     reason.start = 13
     reason.end = found - text
-    if not scan_fields(&scan, text, reason.end + 2, n, limits.fields, False, minor) or scan.size > limits.size:
+    if not scan_fields(&scan, text, reason.end + 2, n, most, False, minor) or scan.size > limits.size:
         return None
-    return ResponseHead(
-        status, cut(text, reason), minor, scan.length, scan.flags, block_of(&scan, text), scan.size
-    )
+    cdef bytes phrase = cut(text, reason), block = block_of(&scan, text)
+    return ResponseHead(status, phrase, minor, scan.length, scan.flags, block, scan.size)
 
 
 def parse_request_head(bytes data not None, limits):

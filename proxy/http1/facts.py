@@ -9,8 +9,8 @@ class Facts(Protocol):
     """A request as routing sees it. The data plane's exchange is one; so is what `sluice explain` makes up.
 
     `path` is canonical (proxy.http1.target), `query` what follows the `?` or b"". `host` is lower case without port and
-    trailing dot. `client` is the client's IP address as text ("" for a unix socket's), taken from forwarding fields only
-    where the peer is trusted; `scheme` is b"http" or b"https" likewise.
+    trailing dot. `client` is the client's IP address as text ("" for a unix socket's), taken from forwarding fields
+    only where the peer is trusted; `scheme` is b"http" or b"https" likewise.
     """
 
     head: RequestHead

@@ -105,7 +105,7 @@ class ChunkedDecoder:
         end = data.find(b"\r\n\r\n")
         size = end + 4 if end >= 0 else len(data) + 1
         section = data[: min(size, self._limits.size)]
-        refuse_controls(section)
+        refuse_controls(CRLF + section)  # so that its first line is no start line
         if size > self._limits.size:
             raise MessageError(431, "head_too_large", "the trailer section is too large")
         lines = section.split(CRLF)
@@ -137,5 +137,7 @@ def _bad_size_line() -> MessageError:
 
 
 def _allowed(lines: list[bytes], limits: HeadLimits) -> bytes:
-    kept = read_fields(lines, _CODES, Meaning(limits.underscores))
+    meaning = Meaning()
+    meaning.underscores = limits.underscores
+    kept = read_fields(lines, _CODES, meaning)
     return CRLF.join((*kept, b"")) if kept else b""

@@ -23,32 +23,28 @@ _MOST_LENGTH_DIGITS: Final = 18  # below 2**63, whoever reads it next
 # W3C Trace Context §3.2: neither version ff, nor a trace or parent of zeros only, nor upper case.
 _TRACEPARENT = re.compile(rb"(?!ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
 _OPTION_FLAGS: Final = {b"keep-alive": KEEP_ALIVE, b"close": CLOSE}
-_NO_OPTIONS: Final[frozenset[bytes]] = frozenset()
 
 
 class Meaning:
     """What is known of a head after some of its lines.
 
-    `host` and `cookie` are as in RequestHead, `host` None until there is one. `options` are the members of Connection that
-    are no flag, `upgrade` the protocols of Upgrade, lower case; `traces` the values of traceparent. `underscores` is the
-    limits' word on names that have one.
+    `host` and `cookie` are as in RequestHead, `host` None until there is one. `options` are the members of Connection
+    that are no flag, `upgrade` the protocols of Upgrade, lower case; `traces` the values of traceparent. `underscores`
+    is the limits' word on names that have one.
     """
 
-    __slots__ = (
-        "cookie", "flags", "forwarded", "has_tracestate", "host", "length", "options", "traces", "underscores", "upgrade",
-    )  # fmt: skip
-
-    def __init__(self, underscores: bool) -> None:  # noqa: FBT001 the limits' only switch
-        self.host: bytes | None = None
-        self.cookie: bytes | None = None
-        self.length = NO_BODY
-        self.flags = 0
-        self.forwarded: dict[bytes, bytes] | None = None
-        self.options: frozenset[bytes] = _NO_OPTIONS
-        self.upgrade: tuple[bytes, ...] = ()
-        self.traces: tuple[bytes, ...] = ()
-        self.has_tracestate = False
-        self.underscores = underscores
+    # Defaults on the class instead of ten assignments for each head: 0.2 µs.
+    host: bytes | None = None
+    cookie: bytes | None = None
+    length = NO_BODY
+    flags = 0
+    forwarded: dict[bytes, bytes] | None = None
+    upgrade: tuple[bytes, ...] = ()
+    options: frozenset[bytes] = frozenset()
+    traces: tuple[bytes, ...] = ()
+    has_tracestate = False
+    is_rare = False  # whether options, traces or a tracestate were met, and lost_names has something to say
+    underscores = False
 
     def wants_websocket(self) -> bool:
         """Whether the connection is to become a WebSocket and can become nothing else."""
@@ -56,7 +52,7 @@ class Meaning:
 
     def lost_names(self) -> set[bytes]:
         """Lower-case names of lines that were kept and must go; sets TRACEPARENT when that one stays."""
-        lost = nominated(self.options) if self.options else set()
+        lost = nominated(self.options)
         if self.traces or self.has_tracestate:
             if len(self.traces) == 1 and _TRACEPARENT.fullmatch(self.traces[0]):
                 self.flags |= TRACEPARENT
@@ -141,6 +137,7 @@ def _connection(meaning: Meaning, _name: bytes, value: bytes) -> bool:
     for member in members:
         meaning.flags |= _OPTION_FLAGS.get(member, 0)
     meaning.options |= set(members)
+    meaning.is_rare = True
     return False
 
 
@@ -176,11 +173,13 @@ def _via(meaning: Meaning, _name: bytes, _value: bytes) -> bool:
 
 def _traceparent(meaning: Meaning, _name: bytes, value: bytes) -> bool:
     meaning.traces += (value,)
+    meaning.is_rare = True
     return True
 
 
 def _tracestate(meaning: Meaning, _name: bytes, _value: bytes) -> bool:
     meaning.has_tracestate = True
+    meaning.is_rare = True
     return True
 
 
@@ -196,6 +195,6 @@ def _members(value: bytes) -> tuple[bytes, ...]:
 
 # In the order of the codes in names.py.
 _READERS: Final[tuple[Callable[[Meaning, bytes, bytes], bool], ...]] = (
-    _keep, _host, _cookie, _drop, _underscore, _content_length, _transfer_encoding, _connection, _te, _upgrade, _forwarded,
-    _expect, _via, _traceparent, _tracestate, _cache_control,
+    _keep, _host, _cookie, _drop, _underscore, _content_length, _transfer_encoding, _connection,
+    _te, _upgrade, _forwarded, _expect, _via, _traceparent, _tracestate, _cache_control,
 )  # fmt: skip

@@ -29,10 +29,10 @@ class RequestHead:
 
     `target` is in origin-form (`/path?query`), `*`, or, with CONNECT, in authority-form: an absolute-form target has
     been taken apart. `host` is the Host field as it came, b"" where a HTTP/1.0 client sent none. `length` is the body's
-    length in bytes, NO_BODY or CHUNKED. `cookie` is the Cookie field, several joined by "; ", None where there is none or
-    nothing in it. `forwarded` holds, by lower-case name, the fields by which proxies tell of the client (X-Forwarded-*,
-    Forwarded, X-Real-IP, X-Envoy-*, X-Request-Id), several joined by ", ": believed only from trusted peers. `size` is
-    how many bytes the head took, leading empty lines included.
+    length in bytes, NO_BODY or CHUNKED. `cookie` is the Cookie field, several joined by "; ", None where there is none
+    or nothing in it. `forwarded` holds, by lower-case name, the fields by which proxies tell of the client
+    (X-Forwarded-*, Forwarded, X-Real-IP, X-Envoy-*, X-Request-Id), several joined by ", ": believed only from trusted
+    peers. `size` is how many bytes the head took, leading empty lines included.
     """
 
     __slots__ = ("block", "cookie", "flags", "forwarded", "host", "length", "method", "minor", "size", "target")

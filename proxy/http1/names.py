@@ -40,6 +40,7 @@ _REQUEST = _HOP_BY_HOP | {
     b"expect": EXPECT,
     b"forwarded": FORWARDED,
     b"host": HOST,
+    b"proxy": DROP,  # CGI makes it HTTP_PROXY, and libraries obey that
     b"traceparent": TRACEPARENT,
     b"tracestate": TRACESTATE,
     b"via": VIA,

@@ -1,17 +1,16 @@
-"""The parser of message heads in use: the accelerator where it was built, else (or with SLUICE_PURE=1) the reference."""
+"""The head parser in use: the accelerator where it was built, else, or with SLUICE_PURE=1, the reference."""
 
 import os
-from typing import Final
-
-from proxy.http1 import head
 
 try:
     if os.environ.get("SLUICE_PURE") == "1":
-        raise ImportError("SLUICE_PURE=1")  # noqa: TRY301 the same way as if it were not there
-    from proxy.http1 import _head as chosen
-except ImportError:
-    chosen = head
+        raise ImportError("plain is asked for")  # noqa: TRY301 as if it had not been built
+    from proxy.http1._head import parse_request_head, parse_response_head
 
-BUILD: Final = "plain" if chosen is head else "accelerated"
-parse_request_head = chosen.parse_request_head
-parse_response_head = chosen.parse_response_head
+    BUILD = "accelerated"
+except ImportError:
+    from proxy.http1.head import parse_request_head, parse_response_head
+
+    BUILD = "plain"
+
+__all__ = ["BUILD", "parse_request_head", "parse_response_head"]

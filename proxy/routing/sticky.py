@@ -25,7 +25,7 @@ _PLAIN: Final = Struct("!B4s16sI")  # version, key id, session id, issued
 _BOUND: Final = Struct("!B4s16sIQII")  # and the pool's mark, its epoch, since
 _PLAIN_SIZE: Final = _PLAIN.size + _MAC_SIZE
 _BOUND_SIZE: Final = _BOUND.size + _MAC_SIZE
-_LONGEST: Final = 100  # characters; ours have 76, or 98 with a binding
+_LENGTHS: Final = frozenset(-(-size * 4 // 3) for size in (_PLAIN_SIZE, _BOUND_SIZE))  # 76 and 98 characters
 _STANDARD: Final = bytes.maketrans(b"-_+/", b"+/  ")
 
 Identify = Callable[[Facts], bytes | None]
@@ -179,7 +179,7 @@ def cookie_key(name: str) -> Identify:
 
 def _from_base64(value: bytes) -> bytes:
     """The bytes; b"" for what is none of our values. Strict: the lenient decoder skips what it does not know."""
-    if len(value) > _LONGEST:
+    if len(value) not in _LENGTHS:
         return b""
     try:
         return binascii.a2b_base64(value.translate(_STANDARD) + b"=" * (-len(value) % 4), strict_mode=True)

@@ -33,6 +33,8 @@ def compile_service(
     """The service, or None where it has problems. From `previous` no more buckets move than the new split asks for."""
     where, before = f"service {service.name}", len(problems.found)
     _check(service, where, problems)
+    if service.sticky and service.sticky.cookie and not sources.cookie_keys:
+        problems.add(where, "sticky by cookie needs a key to sign with; set cookie_keys")
     balancer = problems.attempt(where, BALANCERS.build, service.balance.kind, service.balance.options)
     filters = build_filters(service.filters, where, problems)
     if balancer is None or len(problems.found) > before:

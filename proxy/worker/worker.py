@@ -34,6 +34,7 @@ class Worker:
         self._registry = EndpointRegistry()
         self._ending = asyncio.Event()
         self._ready = False
+        self._interrupted = False
         snapshot = self._compile(start.document, generation=1, previous=None)
         snapshot.activate()
         self.plane = Plane(loop, snapshot, time.time)
@@ -45,7 +46,7 @@ class Worker:
     async def run(self) -> None:
         """Serve until told to end, then end gracefully."""
         for number in (signal.SIGTERM, signal.SIGINT):
-            self._loop.add_signal_handler(number, self._told_to_end)
+            self._loop.add_signal_handler(number, self._told_to_end, number)
         for plane in (self.plane, self.health):
             wheel.run(plane.wheel, self._loop.call_later, self._loop.time)
         for listener in (*self.listeners, self.health_listener):
@@ -60,6 +61,9 @@ class Worker:
         snapshot = self._compile(document, generation, self.plane.snapshot)
         self.plane.snapshot = snapshot
         snapshot.activate()
+        for endpoint in self._registry.sweep():
+            for upstream in tuple(endpoint.idle):
+                upstream.close()
 
     def _compile(self, document: Document, generation: int, previous: Snapshot | None) -> Snapshot:
         keys = document.cookie_keys or (self._start.cookie_key,)
@@ -76,10 +80,11 @@ class Worker:
     def _listener(self, plane: Plane, part: ListenerPart) -> Listener:
         return Listener(plane, part, socket.socket(fileno=self._start.sockets[part.bind]))
 
-    def _told_to_end(self) -> None:
-        if self._ending.is_set():
-            log.warning("told to end a second time: ending at once")
+    def _told_to_end(self, number: int) -> None:
+        if self._interrupted:
+            log.warning("interrupted a second time: ending at once")
             os._exit(1)
+        self._interrupted = number == signal.SIGINT
         self._ending.set()
 
     async def _end(self) -> None:
@@ -89,7 +94,7 @@ class Worker:
         await asyncio.sleep(settings.delay)
         self.plane.draining = True
         for listener in self.listeners:
-            listener.stop()
+            listener.close()
         end = self._loop.time() + settings.grace
         idle = self._loop.time() + settings.idle
         while self._busy() and self._loop.time() < end:

@@ -1,6 +1,7 @@
 """What one end-to-end test starts, ends with it; and everything here is marked e2e."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -46,12 +47,44 @@ async def origin(start_origin: Factory) -> AsyncIterator[Factory]:
         await each.stop()
 
 
+@dataclass(slots=True)
+class Shared:
+    """A proxy that outlives a test, and the port where each test puts its own origin."""
+
+    sluice: Any
+    origin_port: int
+
+
+@pytest.fixture(scope="session")
+def shared() -> Iterator[dict[str, Shared]]:
+    """Running proxies before one origin, by the keys of their service: starting one for each test takes minutes."""
+    proxies: dict[str, Shared] = {}
+    yield proxies
+    for each in proxies.values():
+        each.sluice.process.kill()
+        each.sluice.process.wait()
+
+
 @pytest.fixture
-def proxied(sluice: Factory, origin: Factory, plain: Callable[..., str]) -> Factory:
+def proxied(
+    start_sluice: Factory,
+    origin: Factory,
+    plain: Callable[..., str],
+    free_port: Callable[[], int],
+    shared: dict[str, Shared],
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Factory:
     """A factory of one proxy before one origin: await proxied(service=…, answer=…) -> (Sluice, Origin)."""
 
     async def start(service: str = "", **options: Any) -> tuple[Any, Any]:
-        back = await origin(**options)
-        return await sluice(plain(back.address, service)), back
+        pair = shared.get(service)
+        if pair is None or pair.sluice.process.poll() is not None:
+            port = free_port()
+            text = plain(f"127.0.0.1:{port}", service)
+            pair = shared[service] = Shared(await start_sluice(tmp_path_factory.mktemp("shared"), text), port)
+        back = await origin(port=pair.origin_port, **options)
+        # An answer of the admin proves that the proxy has seen what the last test's origin closed.
+        assert await pair.sluice.admin("/readyz") == 200
+        return pair.sluice, back
 
     return start

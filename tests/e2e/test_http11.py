@@ -261,8 +261,9 @@ async def test_idle_connection_that_the_origin_closed_costs_no_request(proxied: 
         b"Content-Length: 10\r\n\r\nhalf",
         b"Transfer-Encoding: chunked\r\n\r\na\r\nhalf",
         b"Transfer-Encoding: chunked\r\n\r\n4\r\nhalf\r\n",
-        b"Transfer-Encoding: chunked\r\n\r\n4\r\nhalf\r\nzz\r\n",
+        b"Transfer-Encoding: chunked\r\n\r\n%x\r\n%b\r\nzz\r\n" % (1 << 20, bytes(1 << 20)),
     ],
+    ids=["sized", "inside a chunk", "between chunks", "malformed"],
 )
 async def test_broken_response_is_never_passed_off_as_whole(proxied: Factory, tail: bytes) -> None:
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

@@ -13,6 +13,17 @@ Factory = Callable[..., Awaitable[Any]]
 GET = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
 
 
+@pytest.fixture
+def proxied(sluice: Factory, origin: Factory, plain: Any) -> Factory:
+    """A proxy of its own for each test, since each ends it."""
+
+    async def start(**options: Any) -> tuple[Any, Any]:
+        back = await origin(**options)
+        return await sluice(plain(back.address)), back
+
+    return start
+
+
 @pytest.mark.parametrize("sent", [signal.SIGTERM, signal.SIGINT])
 async def test_idle_proxy_exits_with_0(proxied: Factory, sent: signal.Signals) -> None:
     sluice, _ = await proxied()

@@ -28,7 +28,7 @@ async def _echo(connection: ServerConnection) -> None:
 @pytest_asyncio.fixture
 async def echo_port() -> AsyncIterator[int]:
     """The port of a WebSocket server that echoes, chooses a subprotocol and takes big messages."""
-    async with serve(_echo, "127.0.0.1", 0, subprotocols=["chat"], max_size=1 << 24) as server:  # type: ignore[list-item]
+    async with serve(_echo, "127.0.0.1", 0, subprotocols=["chat"], max_size=1 << 24) as server:
         yield next(iter(server.sockets)).getsockname()[1]
 
 
@@ -40,7 +40,7 @@ async def url(sluice: Factory, plain: Any, echo_port: int) -> str:
 
 
 async def test_messages_pass_both_ways(url: str) -> None:
-    async with connect(url, proxy=None, subprotocols=["chat"]) as client:  # type: ignore[list-item]
+    async with connect(url, proxy=None, subprotocols=["chat"]) as client:
         assert client.subprotocol == "chat"
         for message in ("text", b"\x00\xff", "", "ü" * 1000):
             await client.send(message)
@@ -48,7 +48,7 @@ async def test_messages_pass_both_ways(url: str) -> None:
 
 
 async def test_big_messages_pass_whole(url: str) -> None:
-    async with connect(url, proxy=None, max_size=1 << 24, compression=None) as client:
+    async with connect(url, proxy=None, subprotocols=["chat"], max_size=1 << 24, compression=None) as client:
         message = bytes(range(256)) * (1 << 14)
         sending = asyncio.create_task(client.send(message))
         assert await asyncio.wait_for(client.recv(), 15) == message
@@ -56,7 +56,7 @@ async def test_big_messages_pass_whole(url: str) -> None:
 
 
 async def test_pings_and_close_codes_pass(url: str) -> None:
-    async with connect(url, proxy=None) as client:
+    async with connect(url, proxy=None, subprotocols=["chat"]) as client:
         await asyncio.wait_for(await client.ping(), 15)
         await client.send("leave")
         with pytest.raises(ConnectionClosed):
@@ -66,7 +66,7 @@ async def test_pings_and_close_codes_pass(url: str) -> None:
 
 async def test_many_tunnels_do_not_mix(url: str) -> None:
     async def talk(number: int) -> bool:
-        async with connect(url, proxy=None) as client:
+        async with connect(url, proxy=None, subprotocols=["chat"]) as client:
             await client.send(f"{number}")
             return await asyncio.wait_for(client.recv(), 15) == f"{number}"
 

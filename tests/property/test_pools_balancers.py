@@ -132,6 +132,13 @@ def test_draw_stays_inside_at_the_ends_of_chance(weights: list[float], kind: str
     assert pool.pick(request()) in pool.endpoints
 
 
+def test_least_requests_stays_inside_where_a_sum_of_floats_rounds_up() -> None:
+    chances = iter([0.0, 1.0 - 2**-53])
+    spec = PoolSpec("shop", "blue", (("a", 1.8), ("b", 2.4)), BALANCERS.build("least_requests", {}))
+    pool = EndpointRegistry().pool(spec, lambda: next(chances))
+    assert pool.pick(request()) in pool.endpoints
+
+
 @settings(max_examples=30)
 @given(st.sets(st.integers(0, 255), min_size=2, max_size=30), st.data())
 def test_hash_moves_few_keys_when_an_endpoint_is_taken_out_of_the_pool(hosts: set[int], data: st.DataObject) -> None:

@@ -48,7 +48,7 @@ def _network(text: str) -> IPv4Network | IPv6Network:
     return network
 
 
-# ip_address takes 1.5 µs; a remembered client 0.1 µs.
+# ip_address takes 2.5 µs, a remembered client 0.1 µs.
 @lru_cache(maxsize=4096)
 def _number(client: str) -> tuple[int, int]:
     """IP version and address as a number; (0, 0) where the client has no address."""

@@ -111,6 +111,13 @@ def test_activation_is_seen_by_pools_of_every_generation() -> None:
     assert [endpoint.address for endpoint in (*old.usable, *new.usable)] == ["c"]
 
 
+def test_activation_without_a_pool_leaves_its_older_generations_nothing() -> None:
+    registry = EndpointRegistry()
+    old = activated(registry, {"a": 1, "b": 1})
+    registry.activate([])
+    assert old.usable == ()
+
+
 def test_activating_an_old_generation_brings_everything_back() -> None:
     registry = EndpointRegistry()
     old = activated(registry, {"a": 3})

@@ -1,0 +1,131 @@
+"""The example files of the repository: each loads, and each is what the schema for editors describes."""
+
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+from jsonschema import Draft202012Validator
+
+from proxy.config.load import load
+from proxy.config.schema import schema
+from proxy.config.tree import plain_data
+from proxy.config.yaml import parse
+from proxy.snapshot import document as doc
+
+FOLDER = Path(__file__).parents[3] / "config"
+EXAMPLES = sorted(FOLDER.glob("*.yaml"))
+NAMES = ("blue-green", "canary", "demo", "edge", "minimal", "reference", "routing", "sticky")
+
+
+def data(text: str) -> Any:
+    """What an editor sees: nothing substituted."""
+    tree = parse(text.replace("${", "$${"), "f", {}).tree
+    assert tree is not None
+    return plain_data(tree)
+
+
+def test_every_example_is_there() -> None:
+    assert tuple(path.stem for path in EXAMPLES) == NAMES
+
+
+@pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
+def test_example_loads_without_problems(path: Path) -> None:
+    loaded = load(path, {})
+    assert loaded.problems == []
+    assert loaded.document is not None
+
+
+@pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
+def test_example_fits_the_schema(path: Path) -> None:
+    Draft202012Validator(schema()).validate(data(path.read_text()))
+
+
+def test_schema_is_a_schema() -> None:
+    Draft202012Validator.check_schema(schema())
+
+
+BAD = [
+    ("listeners:", "listenrs:"),
+    ("bind: 0.0.0.0:8080", "bnd: 0.0.0.0:8080"),
+    ("head: 32KiB", "head: 32kB"),
+    ("keep_alive: 75s", "keep_alive: 75"),
+    ("connections: 20000", "connections: 0"),
+    ("max_share: 50%", "max_share: half"),
+    ("on_change: move", "on_change: stay"),
+    ("balance: least_requests", "balance: fastest"),
+    ("weight: 1", "weight: 0"),
+    ("endpoints: [127.0.0.1:9004]", "endpoints: []"),
+    ("match: {path: /teapot}", "match: {pth: /teapot}"),
+    ("status: 418", "status: [418]"),
+    ("status: 308", "status: 309"),
+    ("- rewrite:", "- rewrit:"),
+    ("otherwise: split", "otherwise: any"),
+    ("cookies: {beta: {prefix:", "cookies: {beta: {begins:"),
+]
+
+
+@pytest.mark.parametrize(("old", "new"), BAD)
+def test_schema_refuses_what_is_wrong(old: str, new: str) -> None:
+    text = (FOLDER / "reference.yaml").read_text()
+    assert old in text
+    assert not Draft202012Validator(schema()).is_valid(data(text.replace(old, new, 1)))
+
+
+def test_schema_tells_defaults_as_they_are_written() -> None:
+    defs = schema()["$defs"]
+    assert defs["Timeouts"]["properties"]["response"]["default"] == "1m"
+    assert defs["Timeouts"]["properties"]["total"]["default"] == "off"
+    assert defs["ListenerLimits"]["properties"]["head"]["default"] == "32KiB"
+    assert defs["Retry"]["properties"]["budget"]["default"] == "20%"
+    assert defs["Health"]["properties"]["expect"]["default"] == "200-399"
+    assert defs["Service"]["properties"]["balance"]["default"] == "least_requests"
+
+
+def test_schema_describes_every_key() -> None:
+    sections = {
+        "Listener",
+        "ListenerLimits",
+        "Admin",
+        "Service",
+        "Pool",
+        "Route",
+        "Match",
+        "Filter",
+        "Retry",
+        "Timeouts",
+    }
+    for name in sections:
+        for key, node in schema()["$defs"][name]["properties"].items():
+            assert "description" in node or "$ref" in node, f"{name}.{key}"
+
+
+def test_reference_shows_the_defaults() -> None:
+    document = load(FOLDER / "reference.yaml", {}).document
+    assert document is not None
+    service = document.services[0]
+    assert document.listeners[0].limits == doc.ListenerLimits()
+    assert (document.shutdown, document.restart_grace, document.dns_interval) == (doc.Shutdown(), 3600.0, 5.0)
+    assert service.sticky == doc.Sticky(cookie="sluice_shop")
+    assert service.health == doc.Health("/healthz")
+    assert service.ejection == doc.Ejection()
+    assert (service.retry, service.timeouts, service.limits) == (doc.Retry(), doc.Timeouts(), doc.Limits())
+    assert service.balance == doc.Plugin("least_requests")
+
+
+def test_reference_has_every_key() -> None:
+    document = data((FOLDER / "reference.yaml").read_text())
+    service = document["services"]["shop"]
+    defs = schema()["$defs"]
+    assert set(schema()["properties"]) <= set(document)
+    assert set(defs["Service"]["properties"]) == set(service)
+    assert set(defs["ListenerLimits"]["properties"]) == set(document["listeners"][0]["limits"])
+    assert set(defs["Match"]["properties"]) == set(document["routes"][0]["match"])
+    assert {key for route in document["routes"] for key in route} == set(defs["Route"]["properties"])
+    for key, section in {"sticky": "Sticky", "health": "Health", "ejection": "Ejection", "retry": "Retry"}.items():
+        assert set(defs[section]["properties"]) - {"key"} == set(service[key])
+
+
+def test_document_of_an_example_crosses_process_boundaries() -> None:
+    document = load(FOLDER / "routing.yaml", {}).document
+    assert msgspec.json.decode(msgspec.json.encode(document), type=doc.Document) == document

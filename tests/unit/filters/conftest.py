@@ -1,0 +1,28 @@
+"""Requests and responses for tests of filters."""
+
+from collections.abc import Callable
+
+import pytest
+
+from proxy.http1.facts import Facts
+from proxy.http1.message import NO_BODY, RequestHead
+
+
+class Request:
+    """What the data plane's exchange is to filters."""
+
+    def __init__(self, head: RequestHead) -> None:
+        self.head = head
+        self.path, _, self.query = head.target.partition(b"?")
+        self.host = head.host
+        self.client = "192.0.2.7"
+        self.scheme = b"http"
+
+
+@pytest.fixture
+def request_of() -> Callable[..., Facts]:
+    def build(target: str = "/", block: bytes = b"", cookie: bytes | None = None) -> Facts:
+        head = RequestHead(b"GET", target.encode(), 1, b"shop.example.com", NO_BODY, 0, block, cookie, None, 0)
+        return Request(head)
+
+    return build
