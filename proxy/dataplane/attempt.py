@@ -38,10 +38,10 @@ class Attempt:
         if per_try is not None:
             self.deadline = now + per_try
         upstream = None if fresh else check_out(self.endpoint, now, exchange.head.method in IDEMPOTENT)
-        if upstream is not None:
-            self._send(upstream, now)
-        else:
+        if upstream is None:
             exchange.plane.connect(self)
+        else:
+            self._send(upstream, now)
 
     def connected(self, upstream: "Upstream") -> bool:
         """The connection is made; false if nobody waits for it any more."""
@@ -57,8 +57,9 @@ class Attempt:
 
     def end(self, now: float) -> None:
         """Leave the endpoint; the connection goes back among the idle ones if it can."""
-        if self.upstream is not None:
-            self.upstream.release(now)
+        upstream = self.upstream
+        if upstream is not None:
+            upstream.release(now)
         self.leave()
 
     def drop(self) -> None:
@@ -91,7 +92,10 @@ class Attempt:
         exchange = self.exchange
         held = exchange.held
         if held is None:
-            upstream.start(exchange, b"", exchange.request_done, now)
+            done = exchange.request_done
+            upstream.start(exchange, b"", done, now)
+            if done:
+                return
         else:
             trailers = exchange.request_trailers
             upstream.start(exchange, held.whole(), exchange.request_done and not trailers, now)

@@ -236,7 +236,8 @@ class Downstream(asyncio.Protocol):
         deadline = self.deadline = self.plane.wheel.now + self.listener.limits.keep_alive
         if deadline < self.scheduled:
             self.plane.wheel.watch(self, deadline)
-        self.resume()
+        if self._paused:
+            self.resume()
         if self._buffer and not self._pumping:
             self._pump(self._buffer)
 
@@ -367,30 +368,37 @@ class Downstream(asyncio.Protocol):
         if limits.body is not None and length > limits.body:
             self._refuse(*_own("body_too_large"))
             return b""
-        exchange = self.exchange = self._exchange(head)
+        plane = self.plane
+        told = (self._origin or self._meet()).describe(head)
+        exchange = self.exchange = Exchange(plane, self, head, told, plane.clock())
         if length == NO_BODY or length == 0:  # noqa: PLR1714 - a tuple costs more
             self.state = WAIT
             self.deadline = inf
-            self._guarded_begin(exchange, b"", True)
+            try:  # as in _guarded_begin; a call less on the ordinary way
+                exchange.begin(b"", True)
+            except Exception:
+                self._crashed(exchange)
             return data[head.size :]
         return self._begin_with_body(exchange, head, data[head.size :])
 
-    def _exchange(self, head: RequestHead) -> Exchange:
-        origin = self._origin
-        if origin is None:
-            origin = self._origin = Origin(self.client, self.listener.trusted, self.plane.bits)
-        return Exchange(self.plane, self, head, origin.describe(head), self.plane.clock())
+    def _meet(self) -> Origin:
+        """Who the client is: worked out at its first request, since many connections never make one."""
+        origin = self._origin = Origin(self.client, self.listener.trusted, self.plane.bits)
+        return origin
 
     def _guarded_begin(self, exchange: Exchange, body: bytes, done: bool) -> None:
         try:
             exchange.begin(body, done)
         except Exception:
-            log.exception("a request failed inside the proxy: %r", exchange)
-            self._keep = False
-            if exchange.responded:
-                self.abort()
-            else:
-                exchange.spoil("internal_error")
+            self._crashed(exchange)
+
+    def _crashed(self, exchange: Exchange) -> None:
+        log.exception("a request failed inside the proxy: %r", exchange)
+        self._keep = False
+        if exchange.responded:
+            self.abort()
+        else:
+            exchange.spoil("internal_error")
 
     def _begin_with_body(self, exchange: Exchange, head: RequestHead, rest: bytes) -> bytes:
         self._awaits_continue = not rest and bool(head.flags & EXPECT_CONTINUE and self._minor)

@@ -149,11 +149,14 @@ class Exchange:
             self.held = HeldBody()
             self.held.add(body)
         head = self.head
+        path, mark, self.query = head.target.partition(b"?")
         try:
-            self._read_target(head)
+            canonical = self.path = canonical_path(path)
         except MessageError as error:
             self.refuse(error.status, error.reason, str(error))
             return
+        if canonical is not path:
+            head.target = canonical + mark + self.query  # what is matched is what is forwarded
         if head.flags & (EXPECT_OTHER | VIA) and self._is_hopeless(head):
             return
         snapshot = self.plane.snapshot
@@ -250,7 +253,8 @@ class Exchange:
             attempt.endpoint.consecutive_errors = 0
         if self.set_cookie is not None:
             head.block += b"Set-Cookie: %b\r\nCache-Control: private\r\n" % self.set_cookie
-        self._filter_response(head)
+        if self.response_filters:
+            self._filter_response(head)
         self.status = head.status
         self.responded = True
         if not done:
@@ -389,17 +393,6 @@ class Exchange:
 
     # -- finding the way
 
-    def _read_target(self, head: RequestHead) -> None:
-        target = head.target
-        if target == b"*":
-            self.path, self.query = target, b""
-            return
-        path, mark, query = target.partition(b"?")
-        canonical = canonical_path(path)
-        if canonical != path:
-            head.target = canonical + mark + query  # what is matched is what is forwarded
-        self.path, self.query = canonical, query
-
     def _is_hopeless(self, head: RequestHead) -> bool:
         if head.flags & EXPECT_OTHER:
             self.reply("expectation_failed")
@@ -454,12 +447,15 @@ class Exchange:
 
     def _attempt(self, *, fresh: bool = False) -> None:
         """Go to the best endpoint there is."""
-        found = self.route.endpoint(self.pool, self, self.tried)
-        if found is None:
-            self.reply("no_endpoint")
-            return
-        pool, endpoint = found
-        self.pool = pool
+        pool = self.pool
+        endpoint = pool.pick(self, self.tried)
+        if endpoint is None:
+            found = self.route.endpoint(pool, self, self.tried)  # elsewhere, then
+            if found is None:
+                self.reply("no_endpoint")
+                return
+            pool, endpoint = found
+            self.pool = pool
         shared = pool.shared
         self.counters = shared.counters
         if not shared.may_connect():
@@ -533,6 +529,11 @@ class Exchange:
 
     def _count(self) -> None:
         """Once per exchange: into the statistics of the pool that had it."""
+        plane = self.plane
         if self.scheduled != inf:
-            self.plane.wheel.drop(self)
-        self.plane.count(self)
+            plane.wheel.drop(self)
+        if self.reason is not None:
+            plane.count_refusal(self.reason)
+        counters = self.counters
+        counters.requests[self.status // 100] += 1
+        counters.duration.observe(plane.clock() - self.started)

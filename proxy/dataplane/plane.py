@@ -108,16 +108,8 @@ class Plane:
 
     # -- what is learned from exchanges
 
-    def count(self, exchange: "Exchange") -> None:
-        """An exchange is over."""
-        counters = exchange.counters
-        counters.requests[exchange.status // 100] += 1
-        counters.duration.observe(self.clock() - exchange.started)
-        if exchange.reason is not None:
-            self.refusals[exchange.reason] += 1
-
     def count_refusal(self, reason: str) -> None:
-        """A request was refused before it became an exchange."""
+        """A reply of our own was made for this reason."""
         self.refusals[reason] += 1
 
     def count_failure(self, exchange: "Exchange", reason: str) -> None:

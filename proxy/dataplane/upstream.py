@@ -163,7 +163,8 @@ class Upstream(asyncio.Protocol):
         self.exchange = None
         self.state = IDLE
         self.reused = True
-        self.resume()
+        if self._paused:
+            self.resume()
         deadline = self.deadline = now + exchange.timeouts.upstream_idle
         if deadline < self.scheduled:
             self._wheel.watch(self, deadline)

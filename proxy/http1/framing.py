@@ -11,9 +11,13 @@ from proxy.http1.meaning import Meaning, read_fields
 
 _LONGEST_SIZE_LINE: Final = 256  # bytes, extension included, CRLF not
 _HEX: Final = b"0123456789abcdefABCDEF"
-# An extension may hold anything but control characters (HTAB is none here); it goes no further.
-_SIZE_LINE = re.compile(rb"([0-9A-Fa-f]{1,16})(?:;[^\0-\x08\n-\x1f\x7f]*)?")
-_BEGUN_SIZE_LINE = re.compile(rb"[0-9A-Fa-f]{0,16}(?:(?<=[0-9A-Fa-f]);[^\0-\x08\n-\x1f\x7f]*)?(?:(?<!\A)\r)?")
+# RFC 9112 §7.1.1, less white space before the first `;`: what stands there is read as part of the size by some.
+# Possessive throughout, so that no line makes it search back.
+_WORD = rb"[!#$%&'*+.^_`|~0-9A-Za-z-]++"
+_QUOTED = rb'"(?:[^"\\\0-\x08\n-\x1f\x7f]|\\[^\0-\x08\n-\x1f\x7f])*+"'
+_EXTENSION = rb";[ \t]*+%b(?:[ \t]*+=[ \t]*+(?:%b|%b))?[ \t]*+" % (_WORD, _WORD, _QUOTED)
+_SIZE_LINE = re.compile(rb"([0-9A-Fa-f]{1,16})(?:%b)*+" % _EXTENSION)
+_BEGUN_SIZE_LINE = re.compile(rb"[0-9A-Fa-f]{1,16}(?:;[^\0-\x08\n-\x1f\x7f]*)?\r?")
 _CODES = names.Codes(names.trailer_code)
 
 _SIZE, _DATA, _DATA_END, _TRAILERS, _DONE = range(5)
@@ -57,41 +61,55 @@ class ChunkedDecoder:
         return self._chunks(data)
 
     def _chunks(self, data: bytes) -> bytes:
-        parts = []
+        parts: list[bytes] = []
         at = 0
-        # One pass: 0.7 µs a chunk.
         while at < len(data):
-            if self._state == _DATA:
+            if self._state == _SIZE:
+                at = self._take_whole_chunks(data, at, parts)
+            elif self._state == _DATA:
                 part = data[at : at + self._left]
                 parts.append(part)
                 at += len(part)
                 self._left -= len(part)
-                if self._left:
-                    break
-                self._state = _DATA_END
+                if not self._left:
+                    self._state = _DATA_END
             elif self._state == _DATA_END:
-                if not data.startswith(CRLF, at):
-                    self._hold_data_end(data[at:])
-                    break
-                at += 2
-                self._state = _SIZE
-            elif self._state == _SIZE:
-                end = data.find(CRLF, at, at + _LONGEST_SIZE_LINE + 2)
-                if end < 0:
-                    self._hold_size_line(data[at:])
-                    break
-                self._left = _chunk_size(data[at:end])
-                self._state = _DATA if self._left else _TRAILERS
-                at = end + 2
+                at = self._take_data_end(data, at)
             else:
                 self._take_trailers(data[at:])
                 break
         return parts[0] if len(parts) == 1 else b"".join(parts)
 
-    def _hold_data_end(self, begun: bytes) -> None:
-        if begun != b"\r":
+    def _take_whole_chunks(self, data: bytes, at: int, parts: list[bytes]) -> int:
+        """Take size lines from `at`, and with each its chunk where that is here whole; where it stopped."""
+        # All in one loop: 1.0 µs a chunk instead of 2.2 when each goes through the states.
+        while True:
+            end = data.find(CRLF, at, at + _LONGEST_SIZE_LINE + 2)
+            if end < 0:
+                self._hold_size_line(data[at:])
+                return len(data)
+            line = data[at:end]
+            at = end + 2
+            # Proven to be digits first: int() would take b"+1", b"0x1" and b"1_0". 0.3 µs less than a match.
+            plain = len(line) <= 16 and line and not line.translate(None, _HEX)
+            size = int(line, 16) if plain else _size_with_extension(line)
+            end = at + size
+            if not size or data[end : end + 2] != CRLF:
+                self._left = size
+                self._state = _DATA if size else _TRAILERS
+                return at
+            parts.append(data[at:end])
+            at = end + 2
+
+    def _take_data_end(self, data: bytes, at: int) -> int:
+        end = data[at : at + 2]
+        if end == CRLF:
+            self._state = _SIZE
+        elif end == b"\r":
+            self._held = end
+        else:
             raise MessageError(400, "bad_chunk", "a chunk's data does not end in CR LF")
-        self._held = begun
+        return at + 2
 
     def _hold_size_line(self, begun: bytes) -> None:
         if len(begun) > _LONGEST_SIZE_LINE + 1 or not _BEGUN_SIZE_LINE.fullmatch(begun):
@@ -122,10 +140,7 @@ class ChunkedDecoder:
         self.rest = rest
 
 
-def _chunk_size(line: bytes) -> int:
-    # Proven to be digits first: int() would take b"+1", b"0x1" and b"1_0". 0.3 µs less than a match.
-    if 0 < len(line) <= 16 and not line.translate(None, _HEX):
-        return int(line, 16)
+def _size_with_extension(line: bytes) -> int:
     match = _SIZE_LINE.fullmatch(line)
     if match is None:
         raise _bad_size_line()

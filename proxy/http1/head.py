@@ -37,13 +37,12 @@ def parse_request_head(data: bytes, limits: HeadLimits) -> RequestHead | None:
     end = data.find(_END, 0, limits.size)
     if end >= 0:
         return _request(data[:end], end + 4, limits)
-    begun = _begun(data, limits)
-    line, complete, _ = begun.partition(CRLF)
-    if complete:
-        read_request_line(line, limits)
+    lines = _begun(data, limits)
+    if len(lines) > 1:
+        read_request_line(lines[0], limits)
     else:
-        refuse_begun_request_line(line, limits)
-    _refuse_unfinished(begun, limits)
+        refuse_begun_request_line(lines[0], limits)
+    _refuse_unfinished(data, lines, _REQUEST_CODES, limits)
     return None
 
 
@@ -56,13 +55,12 @@ def parse_response_head(data: bytes, limits: HeadLimits) -> ResponseHead | None:
         end = data.find(_END, 0, limits.size)
         if end >= 0:
             return _response(data[:end], end + 4, limits)
-        begun = _begun(data, limits)
-        line, complete, _ = begun.partition(CRLF)
-        if complete:
-            read_status_line(line)
+        lines = _begun(data, limits)
+        if len(lines) > 1:
+            read_status_line(lines[0])
         else:
-            refuse_begun_status_line(line)
-        _refuse_unfinished(begun, limits)
+            refuse_begun_status_line(lines[0])
+        _refuse_unfinished(data, lines, _RESPONSE_CODES, limits)
     except MessageError as error:
         raise MessageError(502, "upstream_malformed", str(error)) from None
     return None
@@ -85,17 +83,20 @@ def _after_empty_lines(data: bytes, limits: HeadLimits) -> RequestHead | None:
     return head
 
 
-def _begun(data: bytes, limits: HeadLimits) -> bytes:
-    """What is there, and may be, of a head without end; without control characters."""
+def _begun(data: bytes, limits: HeadLimits) -> list[bytes]:
+    """The lines that are there, and may be, of a head without end; the last is incomplete. No control characters."""
     begun = data[: limits.size]
     refuse_controls(begun)
-    return begun
+    return begun.split(CRLF)
 
 
-def _refuse_unfinished(begun: bytes, limits: HeadLimits) -> None:
-    if len(begun) >= limits.size:
+def _refuse_unfinished(data: bytes, lines: list[bytes], codes: names.Codes, limits: HeadLimits) -> None:
+    if len(data) >= limits.size:
         raise MessageError(431, "head_too_large", "the head is too large")
-    _refuse_fields(begun.count(CRLF) - 1, limits)
+    _refuse_fields(len(lines) - 2, limits)
+    read_fields(lines[1:-1], codes, Meaning())
+    if len(lines) > 1 and lines[-1][:1] in (b" ", b"\t"):
+        raise MessageError(400, "obs_fold", "a field line starts with white space")
 
 
 def _refuse_fields(count: int, limits: HeadLimits) -> None:

@@ -21,7 +21,7 @@ GOOD: dict[str, tuple[bytes, bytes, bytes]] = {
     "leading zeros": (b"0000000000000005\r\nhello\r\n" + LAST, b"hello", b""),
     "crlf in data": (b"4\r\n\r\n\r\n\r\n" + LAST, b"\r\n\r\n", b""),
     "chunk in data": (b"5\r\n0\r\n\r\n\r\n" + LAST, b"0\r\n\r\n", b""),
-    "extension": (b'5;a=b;c="d e"\t;\r\nhello\r\n0;x\r\n\r\n', b"hello", b""),
+    "extension": (b'5;a=b; c ="d\\" \xe9;"\t;e\r\nhello\r\n0;x\r\n\r\n', b"hello", b""),
     "longest size line": (b"1;%b\r\nx\r\n" % (b"e" * 254) + LAST, b"x", b""),
     "trailers": (b"0\r\nX-Sum: 1\r\ngrpc-status:0\r\n\r\n", b"", b"X-Sum: 1\r\ngrpc-status:0\r\n"),
     "digest": (b"0\r\nContent-Digest: x\r\n\r\n", b"", b"Content-Digest: x\r\n"),
@@ -52,6 +52,12 @@ BAD: dict[str, tuple[bytes, str]] = {
     "extension with lf": (b"5;a\nb\r\nhello\r\n" + LAST, "bad_chunk"),
     "extension with cr": (b"5;a\rX\r\nhello\r\n" + LAST, "bad_chunk"),
     "extension with del": (b"5;\x7f\r\nhello\r\n" + LAST, "bad_chunk"),
+    "extension without name": (b"5;\r\nhello\r\n" + LAST, "bad_chunk"),
+    "extension of white space": (b"5; \t\r\nhello\r\n" + LAST, "bad_chunk"),
+    "extension twice separated": (b"5;a;;b\r\nhello\r\n" + LAST, "bad_chunk"),
+    "extension without value": (b"5;a=\r\nhello\r\n" + LAST, "bad_chunk"),
+    "extension of two words": (b"5;a b\r\nhello\r\n" + LAST, "bad_chunk"),
+    "extension not closed": (b'5;a="b\r\nhello\r\n' + LAST, "bad_chunk"),
     "size line too long": (b"1;%b\r\nx\r\n" % (b"e" * 255) + LAST, "bad_chunk"),
     "size line far too long": (b"1;%b\r\nx\r\n" % (b"e" * 70000) + LAST, "bad_chunk"),
     "data too long": (b"5\r\nhello!!\r\n" + LAST, "bad_chunk"),
@@ -113,18 +119,9 @@ def test_bad_body_is_refused(data: bytes, reason: str) -> None:
 
 
 EARLY = [
-    b"g",
-    b" ",
-    b"5\n",
-    b"5 ",
-    b"\r",
-    b"5;\0",
-    b"1;" + b"e" * 256,
-    b"0" * 17,
-    b"5\r\nhellox",
-    b"0\r\n\n",
-    b"0\r\nA\0",
-]
+    b"g", b" ", b"5\n", b"5 ", b"\r", b"5;\0", b"1;" + b"e" * 256, b"0" * 17, b"5\r\nhellox", b"0\r\n\n", b"0\r\nA\0",
+    b"0\r\n" + b"A: b\r\n" * 5, b"0\r\nA: " + b"x" * 197,
+]  # fmt: skip
 
 
 @pytest.mark.parametrize("data", EARLY)

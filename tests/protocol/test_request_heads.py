@@ -231,7 +231,7 @@ BAD = {
     "space line": (get(b" \r\n"), 400, "obs_fold"),
     # framing
     "length and chunked": (get(b"Content-Length: 5\r\nTransfer-Encoding: chunked\r\n"), 400, "conflicting_framing"),
-    "length zero and chunked": (get(b"Content-Length: 0\r\nTransfer-Encoding: chunked\r\n"), 400, "conflicting_framing"),
+    "zero and chunked": (get(b"Content-Length: 0\r\nTransfer-Encoding: chunked\r\n"), 400, "conflicting_framing"),
     "chunked and length": (get(b"Transfer-Encoding: chunked\r\nContent-Length: 0\r\n"), 400, "conflicting_framing"),
     "chunked http10": (get(b"Transfer-Encoding: chunked\r\n", version=b"HTTP/1.0"), 400, "bad_transfer_encoding"),
     "websocket with length": (
@@ -323,6 +323,9 @@ EARLY = {
     "size": (b"GET / HTTP/1.1\r\nA: " + b"a" * 581, "head_too_large"),
     "fields": (b"GET / HTTP/1.1\r\n" + b"A: b\r\n" * 13, "too_many_fields"),
     "empty lines": (b"\r\n" * 5, "bad_request_line"),
+    "fold": (b"GET / HTTP/1.1\r\n ", "obs_fold"),
+    "name": (b"GET / HTTP/1.1\r\nA : b\r\n", "bad_field_name"),
+    "two lengths": (b"GET / HTTP/1.1\r\nContent-Length: 1\r\nContent-Length: 1\r\n", "bad_content_length"),
 }
 
 

@@ -30,7 +30,7 @@ class Draw:
     def decide(self, facts: Facts) -> bool | None:
         """Whether the request's identity is in; None where chance decides."""
         identity = self._place.identity(facts)
-        return None if identity is None else stable_hash(b"share", identity) < self._below
+        return None if identity is None else stable_hash(b"share", self._salt, identity) < self._below
 
 
 @MATCHES.register("share")

@@ -551,6 +551,7 @@ def test_unknown_key_that_is_like_nothing_lists_what_there_is(problems: Problems
         ("127.0.0.1:9001", "${SECRET}"),
         ("127.0.0.1:9001", "x${SECRET}:70000"),
         ("{blue: 90", "{blue: ${SECRET}"),
+        ("{blue: 90, green: 10}", "{'${SECRET}': 90}"),  # here only the mask stands before it
         ("service: shop", "service: ${SECRET}"),
         ("service: shop", "{service: shop, pool: '${SECRET}'}"),
         ("service: shop", "{service: shop, match: {client: ['${SECRET}']}}"),

@@ -63,12 +63,14 @@ def test_directory_refuses_what_stands_in_two_files(tmp_path: Path, text: str, e
 
 def test_value_of_an_anchor_does_not_grow_by_merging(tmp_path: Path) -> None:
     files = {
-        "1.yaml": "x-a: &a [{bind: 127.0.0.1:1}]\nlisteners: *a\nroutes: [{respond: {}}]\n",
-        "2.yaml": "listeners: [{bind: 127.0.0.1:2}]\n",
+        "1.yaml": "listeners: [{bind: 127.0.0.1:1}]\nfilters: &f [{rewrite: {host: a}}]\n"
+        "services: {s: {pools: {p: {endpoints: [h:1]}}, filters: *f}}\nroutes: [{service: s}]\n",
+        "2.yaml": "filters: [{rewrite: {host: b}}]\n",
     }
     document = load(write(tmp_path, files), {}).document
     assert document is not None
-    assert [listener.bind for listener in document.listeners] == ["127.0.0.1:1", "127.0.0.1:2"]
+    assert [plugin.options["host"] for plugin in document.filters] == ["a", "b"]
+    assert [plugin.options["host"] for plugin in document.services[0].filters] == ["a"]
 
 
 BYTES = [

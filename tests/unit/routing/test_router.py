@@ -51,6 +51,7 @@ FILLER = [row(f"filler {number}", host=f"h{number}.invalid", path=f"/{number}/*"
         ("api.example.com", "/v2", {}, "api"),
         ("api.example.com", "/v2/x", {}, "rest"),
         ("", "/", {}, "rest"),
+        (".com", "/a/b/c", {}, "rest"),
         ("h7.invalid", "*", {}, None),
     ],
 )

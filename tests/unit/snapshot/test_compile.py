@@ -147,6 +147,19 @@ def test_changed_service_is_compiled_and_its_endpoints_stay() -> None:
     assert second.router is not first.router
 
 
+def test_buckets_move_no_more_than_the_split_asks_for() -> None:
+    sticky = Sticky(cookie="sid")
+    pools = tuple(Pool(name, (Endpoint(name),)) for name in "abc")
+    first, second = (
+        service(pools=pools, sticky=sticky, split=split)
+        for split in ({"a": 0.4, "b": 0.3, "c": 0.3}, {"a": 0.2, "b": 0.3, "c": 0.5})
+    )
+    before = compiled(document((first,)))
+    after = compiled(document((second,)), before)
+    slots = [snapshot.services["shop"].sticky.table.slots for snapshot in (before, after)]
+    assert sum(old != new for old, new in zip(*slots, strict=True)) == 2000
+
+
 def test_new_cookie_keys_reach_only_services_with_a_cookie() -> None:
     source = document((service(sticky=Sticky(cookie="sid")), service("cart")))
     first = compiled(source)
