@@ -7,9 +7,11 @@ import os
 
 from setuptools import Extension, setup
 
+SOURCE = "proxy/http1/_head.pyx"
+
 
 def extensions() -> list[Extension]:
-    """The extension, or nothing without Cython; `optional` lets a failing compiler leave the plain parser."""
+    """The extension, or nothing without Cython; where compiling fails, the plain parser is left."""
     if os.environ.get("SLUICE_PURE") == "1":
         return []
     try:
@@ -17,8 +19,9 @@ def extensions() -> list[Extension]:
     except ImportError:
         return []
     # -O3 for the vectors that count control characters.
-    accelerator = Extension("proxy.http1._head", ["proxy/http1/_head.pyx"], optional=True, extra_compile_args=["-O3"])
-    modules: list[Extension] = cythonize([accelerator])
+    modules: list[Extension] = cythonize([Extension("proxy.http1._head", [SOURCE], extra_compile_args=["-O3"])])
+    for module in modules:
+        module.optional = True  # cythonize makes new extensions and forgets it
     return modules
 
 

@@ -33,6 +33,8 @@ class Loaded:
     problems: list[Problem]
     warnings: list[Problem]
     tree: Mapping | None = field(default=None, repr=False)
+    hide: Callable[[Problem], Problem] = field(default=lambda problem: problem, repr=False)
+    """Takes out of a problem what came from a variable or is a secret."""
 
     def place_of_bind(self, address: str) -> Place:
         """Where an address of the Document that we listen at was written; the whole file where it is a default."""
@@ -67,7 +69,7 @@ def _judged(written: Mapping, found: list[Problem]) -> Loaded:
         problems += list(placement_problems(document, tree)) or _compile_problems(document, tree.place)
     hide = _mask(written)
     warnings = [] if problems else list(map(hide, notices(tree)))
-    return Loaded(None if problems else document, tidy(map(hide, problems)), tidy(warnings), written)
+    return Loaded(None if problems else document, tidy(map(hide, problems)), tidy(warnings), written, hide)
 
 
 def _compile_problems(document: Document, place: Place) -> list[Problem]:

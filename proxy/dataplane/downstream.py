@@ -43,6 +43,7 @@ WINDOW: Final = 10.0  # seconds over which a rate is judged
 DRAIN_LIMIT: Final = 256 * 1024  # bytes of an unwanted body that are read so that the connection can go on
 LINGER_IDLE: Final = 2.0
 LINGER_MOST: Final = 10.0
+_CRASHED: Final = "a request failed inside the proxy: %r"
 LEFT_GRACE: Final = 2.0  # a client that closed its side may still be reading: how long without a byte for it
 
 
@@ -377,6 +378,7 @@ class Downstream(asyncio.Protocol):
             try:  # as in _guarded_begin; a call less on the ordinary way
                 exchange.begin(b"", True)
             except Exception:
+                log.exception(_CRASHED, exchange)
                 self._crashed(exchange)
             return data[head.size :]
         return self._begin_with_body(exchange, head, data[head.size :])
@@ -390,10 +392,11 @@ class Downstream(asyncio.Protocol):
         try:
             exchange.begin(body, done)
         except Exception:
+            log.exception(_CRASHED, exchange)
             self._crashed(exchange)
 
     def _crashed(self, exchange: Exchange) -> None:
-        log.exception("a request failed inside the proxy: %r", exchange)
+        """The outermost guard has caught something: one request's fault must stay its own."""
         self._keep = False
         if exchange.responded:
             self.abort()

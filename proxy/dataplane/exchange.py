@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from proxy.pools.endpoint import Endpoint
     from proxy.pools.pool import Pool
     from proxy.routing.route import Route
+    from proxy.routing.service import Service
     from proxy.snapshot.document import Retry, Timeouts
 
 CLIENT_LEFT: Final = 499
@@ -155,7 +156,7 @@ class Exchange:
         except MessageError as error:
             self.refuse(error.status, error.reason, str(error))
             return
-        if canonical is not path:
+        if canonical != path:
             head.target = canonical + mark + self.query  # what is matched is what is forwarded
         if head.flags & (EXPECT_OTHER | VIA) and self._is_hopeless(head):
             return
@@ -172,12 +173,16 @@ class Exchange:
         self.retry = route.retry
         if route.response_filters:
             self.response_filters = route.response_filters + snapshot.response_filters
+        service = route.service
+        if service is not None and service.is_sticky and route.pool is None:
+            # Before a filter can take away what it goes by.
+            self.pool, self.set_cookie = service.stick(self, self.plane.wall())
         if route.request_filters and self._filter(route.request_filters):
             return
         if route.action is not None:
             self._act(route.action(self))
-        else:
-            self._choose(route)
+        elif service is not None:
+            self._choose(route, service)
 
     def request_data(self, data: bytes) -> None:
         """A piece of the request's body."""
@@ -336,9 +341,13 @@ class Exchange:
 
     def upstream_gone(self) -> None:
         """The upstream closed after a complete response, while the request was still being sent."""
-        if self.attempt is not None:
-            self._end_attempt()
+        if self.attempt is None:
+            return
+        self._end_attempt()
+        if self.responded:
             self._finish()
+        else:
+            self.reply("internal_error")  # its response was lost in here
 
     def pause_request(self) -> None:
         """The endpoint reads slowly."""
@@ -417,19 +426,14 @@ class Exchange:
         for each in self.response_filters:
             each.on_response(self, head)
 
-    def _choose(self, route: "Route") -> None:
+    def _choose(self, route: "Route", service: "Service") -> None:
         """Choose the pool, and write down what the upstream is sent."""
-        service = route.service
-        if service is None:
-            self.reply("no_route")
-            return
         if self._named is not None:
             self.pool = service.pools[self._named]
+            self.set_cookie = None
         elif route.pool is not None:
             self.pool = route.pool
-        elif service.is_sticky:
-            self.pool, self.set_cookie = service.stick(self, self.plane.wall())
-        else:
+        elif not service.is_sticky:
             self.pool = service.draw()
         head = self.head
         cookie = head.cookie

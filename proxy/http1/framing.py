@@ -83,7 +83,7 @@ class ChunkedDecoder:
     def _take_whole_chunks(self, data: bytes, at: int, parts: list[bytes]) -> int:
         """Take size lines from `at`, and with each its chunk where that is here whole; where it stopped."""
         # All in one loop: 1.0 µs a chunk instead of 2.2 when each goes through the states.
-        while True:
+        while at < len(data):
             end = data.find(CRLF, at, at + _LONGEST_SIZE_LINE + 2)
             if end < 0:
                 self._hold_size_line(data[at:])
@@ -100,6 +100,7 @@ class ChunkedDecoder:
                 return at
             parts.append(data[at:end])
             at = end + 2
+        return at
 
     def _take_data_end(self, data: bytes, at: int) -> int:
         end = data[at : at + 2]
@@ -123,10 +124,10 @@ class ChunkedDecoder:
         end = data.find(b"\r\n\r\n")
         size = end + 4 if end >= 0 else len(data) + 1
         section = data[: min(size, self._limits.size)]
-        refuse_controls(CRLF + section)  # so that its first line is no start line
+        lines = section.split(CRLF)
+        refuse_controls(CRLF + section, len(lines))  # the CRLF before it, so that its first line is no start line
         if size > self._limits.size:
             raise MessageError(431, "head_too_large", "the trailer section is too large")
-        lines = section.split(CRLF)
         if len(lines) - (1 if end < 0 else 2) > self._limits.fields:
             raise MessageError(431, "too_many_fields", "the trailer section has too many fields")
         if end < 0:

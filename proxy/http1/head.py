@@ -86,8 +86,9 @@ def _after_empty_lines(data: bytes, limits: HeadLimits) -> RequestHead | None:
 def _begun(data: bytes, limits: HeadLimits) -> list[bytes]:
     """The lines that are there, and may be, of a head without end; the last is incomplete. No control characters."""
     begun = data[: limits.size]
-    refuse_controls(begun)
-    return begun.split(CRLF)
+    lines = begun.split(CRLF)
+    refuse_controls(begun, len(lines) - 1)
+    return lines
 
 
 def _refuse_unfinished(data: bytes, lines: list[bytes], codes: names.Codes, limits: HeadLimits) -> None:

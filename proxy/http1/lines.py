@@ -11,12 +11,11 @@ TEXT: Final = bytes(byte for byte in range(256) if byte == 9 or (byte >= 32 and 
 _STRAY = re.compile(rb"(?<!\r)\n|\r(?!\n)|[\0-\x08\x0b\x0c\x0e-\x1f\x7f]")
 
 
-def refuse_controls(data: bytes) -> None:
-    """Refuse control characters in the beginning of a head: any but HTAB and CRLF pairs, and a CR as its last byte."""
+def refuse_controls(data: bytes, ends: int) -> None:
+    """Refuse control characters in a begun head: any but HTAB, its `ends` CRLF pairs, and a CR as last byte."""
     left = data.translate(None, TEXT)
-    if left == CRLF * data.count(CRLF) or (data.endswith(b"\r") and left == CRLF * data.count(CRLF) + b"\r"):
-        return
-    raise wrong_control(data)
+    if left != CRLF * ends and not (data.endswith(b"\r") and left == CRLF * ends + b"\r"):
+        raise wrong_control(data)
 
 
 def wrong_control(data: bytes) -> MessageError:

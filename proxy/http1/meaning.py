@@ -64,10 +64,14 @@ class Meaning:
 def read_fields(lines: list[bytes], codes: Codes, meaning: Meaning) -> list[bytes]:
     """The lines to pass on; what the others say is in `meaning` then. The lines hold no control character but HTAB."""
     kept = []
-    # 0.15 µs for a line that is passed on. A name is looked up in one operation, and the readers are called for few.
+    known = codes.known
+    # 0.17 µs for a line that is passed on: a name is looked up in one operation, and the readers are called for few.
     for line in lines:
         name, colon, value = line.partition(b":")
-        code = codes[name]
+        try:
+            code = known[name]
+        except KeyError:
+            code = codes.learn(name)
         if not code and colon:
             kept.append(line)
         elif not colon:

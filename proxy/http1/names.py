@@ -101,26 +101,30 @@ def nominated(options: frozenset[bytes]) -> set[bytes]:
     return {name for name in options - _OPTIONS - _PROTECTED if not name.startswith(_PROTECTED_FAMILIES)}
 
 
-class Codes(dict[bytes, int]):
-    """Codes of the names met lately, as written; a name that is no token raises MessageError.
+class Codes:
+    """Codes of the names met lately: `known` by the name as written, the others by `learn`.
 
     At most 1,024 names of up to 64 bytes are remembered, never anything of a value.
     """
 
-    # A lookup costs 0.04 µs, validating and lowering a name 0.9 µs. __missing__ makes it one operation for the loop.
+    # A lookup costs 0.04 µs, learning a name 0.9 µs. `known` is an exact dict, which the interpreter looks into 0.03 µs
+    # faster for each line than into one with __missing__.
+
+    __slots__ = ("_code_of", "known")
 
     def __init__(self, code_of: Callable[[bytes], int]) -> None:
-        super().__init__()
         self._code_of = code_of
+        self.known: dict[bytes, int] = {}
 
-    def __missing__(self, name: bytes) -> int:
+    def learn(self, name: bytes) -> int:
+        """The code of a name that is not known; MessageError when it is no token."""
         if not _TOKEN.fullmatch(name):
             raise _wrong_name(name)
         code = self._code_of(name.lower())
         if len(name) <= _LONGEST_REMEMBERED:
-            if len(self) >= _MOST_REMEMBERED:
-                self.clear()
-            self[name] = code
+            if len(self.known) >= _MOST_REMEMBERED:
+                self.known.clear()
+            self.known[name] = code
         return code
 
 

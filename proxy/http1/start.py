@@ -33,7 +33,8 @@ def read_request_line(line: bytes, limits: HeadLimits) -> tuple[bytes, bytes, in
         refuse_method(method)
     if minor is None:
         raise MessageError(400, "bad_version", "the version is neither HTTP/1.1 nor HTTP/1.0")
-    refuse_target(target, limits)
+    if not target or len(target) > limits.target or target.translate(None, _TARGET):
+        refuse_target(target, limits)
     return method, target, minor
 
 

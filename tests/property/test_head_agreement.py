@@ -111,6 +111,17 @@ def outcome(parse: Callable[..., Any], data: bytes, bounds: HeadLimits) -> Any:
     return head and [getattr(head, name) for name in head.__slots__]
 
 
+@pytest.mark.parametrize("name", NAMES)
+def test_both_read_each_field_the_same(accelerator: ModuleType, name: bytes) -> None:
+    starts = {"request": b"GET / HTTP/1.1\r\nHost: a\r\n", "response": b"HTTP/1.1 200 OK\r\n"}
+    for kind, start in starts.items():
+        for line in (spelt + b": " + value for spelt in (name, name.upper(), name.lower()) for value in VALUES):
+            data = start + b"A: b\r\n" + line + b"\r\nC: d\r\n\r\n"
+            expected = outcome(getattr(plain, f"parse_{kind}_head"), data, HeadLimits())
+            assert outcome(getattr(accelerator, f"ordinary_{kind}_head"), data, HeadLimits()) in (None, expected)
+            assert outcome(getattr(accelerator, f"parse_{kind}_head"), data, HeadLimits()) == expected
+
+
 @given(st.one_of(mutated(requests), mutated(good_requests), st.binary(max_size=80)), limits)
 @example(b"GET / HTTP/1.1\r\nHost: a\r\nA\n: b\r\r\n\r\n", HeadLimits())
 @settings(deadline=None, max_examples=200)
