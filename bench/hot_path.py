@@ -37,9 +37,10 @@ def varied(number: int) -> bytes:
     """A browser's request that no other equals."""
     return (
         b"GET /p/%d/item?id=%d HTTP/1.1\r\nHost: shop.example.com\r\n"
-        b"User-Agent: Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/130.0 Safari/537.36\r\n"
-        b"Accept: text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8\r\nAccept-Language: en-US,en;q=0.5\r\n"
-        b"Accept-Encoding: gzip, deflate, br, zstd\r\nSec-Fetch-Mode: navigate\r\nSec-Fetch-Site: same-origin\r\nDNT: 1\r\n"
+        b"User-Agent: Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/130 Safari/537\r\n"
+        b"Accept: text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8\r\n"
+        b"Accept-Language: en-US,en;q=0.5\r\nAccept-Encoding: gzip, deflate, br, zstd\r\n"
+        b"Sec-Fetch-Mode: navigate\r\nSec-Fetch-Site: same-origin\r\nDNT: 1\r\n"
         b"Cookie: sid=%016x; theme=dark; cart=%s\r\nReferer: https://shop.example.com/products/%d\r\n\r\n"
     ) % (number % 2000, number, number * 2654435761, b"x" * (200 + number % 300), number % 977)
 

@@ -4,8 +4,8 @@
     .venv/bin/python bench/idle_connections.py               # 10,000 connections, to one proxied service
     .venv/bin/python bench/idle_connections.py --count 2000
 
-What is told is the growth of the worker's proportional set size (/proc/PID/smaps_rollup) divided by the connections; the
-kernel's socket buffers are not in it. Exit status 1 above --most KiB.
+What is told is the growth of the worker's proportional set size (/proc/PID/smaps_rollup) divided by the connections;
+the kernel's socket buffers are not in it. Exit status 1 above --most KiB.
 """
 
 import argparse
@@ -38,7 +38,7 @@ def free_ports(count: int) -> list[int]:
 
 
 def pss_kib(pid: int) -> int:
-    found = re.search(r"^Pss:\s+(\d+)", Path(f"/proc/{pid}/smaps_rollup").read_text(), re.M)
+    found = re.search(r"^Pss:\s+(\d+)", Path(f"/proc/{pid}/smaps_rollup").read_text(), re.MULTILINE)
     assert found
     return int(found[1])
 

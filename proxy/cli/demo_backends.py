@@ -62,9 +62,7 @@ def main() -> None:
     for server in servers:
         threading.Thread(target=server.serve_forever, daemon=True).start()
     print("ready", flush=True)
-    with contextlib.suppress(
-        KeyboardInterrupt
-    ):  # Ctrl-C reaches the whole group; the demo says goodbye for all
+    with contextlib.suppress(KeyboardInterrupt):  # Ctrl-C reaches the whole group; the demo says goodbye for all
         sys.stdin.buffer.read()
     for server in servers:
         server.server_close()

@@ -43,7 +43,9 @@ def _bind_all(loaded: Loaded, document: Document) -> tuple[dict[str, socket.sock
             sockets[address] = bind(address)
         except OSError as error:
             why = os.strerror(error.errno) if error.errno and error.errno > 0 else str(error)
-            problem = loaded.place_of_bind(address).problem(f"cannot listen on {address}: {why.lower()}", _remedy(error))
+            problem = loaded.place_of_bind(address).problem(
+                f"cannot listen on {address}: {why.lower()}", _remedy(error)
+            )
             problems.append(loaded.hide(problem))
     return sockets, problems
 

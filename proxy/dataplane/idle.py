@@ -3,7 +3,6 @@
 Taking one out is one synchronous step: when it returns, the connection belongs to the exchange and to nobody else.
 """
 
-import select
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -20,14 +19,7 @@ def check_out(endpoint: "Endpoint", now: float, repeatable: bool) -> "Upstream |
     idle = endpoint.idle
     while idle:
         upstream: Upstream = idle.pop()
-        if upstream.deadline > now and (repeatable or _is_quiet(upstream)):
+        if upstream.deadline > now and (repeatable or upstream.is_quiet()):
             return upstream
         upstream.close()
     return None
-
-
-def _is_quiet(upstream: "Upstream") -> bool:
-    """An idle connection with something to read has been closed by its peer, or is out of step."""
-    poll = select.poll()
-    poll.register(upstream.transport.get_extra_info("socket").fileno(), select.POLLIN)
-    return not poll.poll(0)

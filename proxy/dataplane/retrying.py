@@ -45,4 +45,3 @@ def status_condition(retry: "Retry", status: int) -> str | None:
     if str(status) in conditions:
         return str(status)
     return "5xx" if "5xx" in conditions and status >= 500 else None
-

@@ -6,6 +6,7 @@ with `pause_request` / `resume_request` when the endpoint reads slowly.
 """
 
 import asyncio
+import select
 from math import inf
 from typing import TYPE_CHECKING, Final, cast
 
@@ -174,6 +175,12 @@ class Upstream(asyncio.Protocol):
         """A new connection whose exchange has gone: keep it for the next one."""
         self._wheel.watch(self, deadline)
         self.endpoint.idle.append(self)
+
+    def is_quiet(self) -> bool:
+        """Is there nothing to read? An idle connection with something has been closed, or is out of step."""
+        poll = select.poll()
+        poll.register(self.transport.get_extra_info("socket").fileno(), select.POLLIN)
+        return not poll.poll(0)
 
     def close(self) -> None:
         """Close at once; nothing is said to anyone."""

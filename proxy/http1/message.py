@@ -37,7 +37,7 @@ class RequestHead:
 
     __slots__ = ("block", "cookie", "flags", "forwarded", "host", "length", "method", "minor", "size", "target")
 
-    def __init__(  # noqa: PLR0913, PLR0917 a head has ten parts, and keywords cost 0.2 µs
+    def __init__(  # noqa: PLR0913, PLR0917 a head has ten parts, and keywords cost 0.4 µs
         self,
         method: bytes,
         target: bytes,

@@ -107,7 +107,7 @@ class Codes:
     At most 1,024 names of up to 64 bytes are remembered, never anything of a value.
     """
 
-    # A lookup costs 0.04 µs, learning a name 0.9 µs. `known` is an exact dict, which the interpreter looks into 0.03 µs
+    # A lookup costs 0.05 µs, learning a name 1.1 µs. `known` is an exact dict, which the interpreter looks into 0.03 µs
     # faster for each line than into one with __missing__.
 
     __slots__ = ("_code_of", "known")

@@ -21,7 +21,7 @@ class Start(msgspec.Struct, frozen=True):
     def to_file(self) -> int:
         """The descriptor of an inheritable file that has it."""
         descriptor = os.memfd_create("sluice-start", 0)
-        os.write(descriptor, msgspec.msgpack.encode(self, enc_hook=lambda o: "".join(o)))
+        os.write(descriptor, msgspec.msgpack.encode(self))
         os.lseek(descriptor, 0, os.SEEK_SET)
         os.set_inheritable(descriptor, True)
         return descriptor
