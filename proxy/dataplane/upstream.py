@@ -258,7 +258,8 @@ class Upstream(asyncio.Protocol):
         timeouts = exchange.timeouts
         wait = timeouts.response if done else timeouts.body_idle
         deadline = inf if wait is None else now + wait
-        deadline = min(deadline, self._try_deadline)
+        if self._try_deadline < deadline:  # noqa: PLR1730 - min() is a call
+            deadline = self._try_deadline
         self.deadline = deadline
         if deadline < self.scheduled:
             self._wheel.watch(self, deadline)
@@ -325,7 +326,8 @@ class Upstream(asyncio.Protocol):
                 self.keep = False
             if status == 204 or length == CHUNKED:
                 head.length = NO_BODY
-            self._answered(head, b"", exchange)
+            self.state = ANSWERED
+            exchange.response(head, b"", True)
         elif length >= 0:
             self._remaining = length + size - len(data)
             if self._remaining > 0:
@@ -336,7 +338,8 @@ class Upstream(asyncio.Protocol):
                 if self._remaining < 0:
                     self.keep = False  # more than was announced: whose it is, nobody knows
                     data = data[: self._remaining]
-                self._answered(head, data[size:], exchange)
+                self.state = ANSWERED
+                exchange.response(head, data[size:], True)
         elif length == CHUNKED:
             self.state = CHUNKS
             self._decoder = ChunkedDecoder(RESPONSE_LIMITS)
@@ -347,10 +350,6 @@ class Upstream(asyncio.Protocol):
             self.keep = False
             self._refresh()
             exchange.response(head, data[size:], False)
-
-    def _answered(self, head: ResponseHead, body: bytes, exchange: "Exchange") -> None:
-        self.state = ANSWERED
-        exchange.response(head, body, True)
 
     def _take_informational(self, head: ResponseHead, rest: bytes) -> None:
         exchange = self.exchange

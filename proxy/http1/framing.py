@@ -47,7 +47,7 @@ class ChunkedDecoder:
 
     def feed(self, data: bytes) -> bytes:
         """The payload in these bytes; MessageError 400 or 431 for what is no chunked body."""
-        # A piece inside one chunk is passed on as it is, not copied: 0.1 µs whatever its size.
+        # A piece inside one chunk is passed on as it is, not copied: 0.2 µs whatever its size.
         if self._left > len(data):
             self._left -= len(data)
             return data
@@ -81,7 +81,7 @@ class ChunkedDecoder:
 
     def _take_whole_chunks(self, data: bytes, at: int, parts: list[bytes]) -> int:
         """Take size lines from `at`, and with each its chunk where that is here whole; where it stopped."""
-        # All in one loop: 0.8 µs a chunk instead of 1.9 when each goes through the states.
+        # All in one loop: 1.0 µs a chunk instead of 1.9 when each goes through the states.
         while at < len(data):
             end = data.find(CRLF, at, at + _LONGEST_SIZE_LINE + 2)
             if end < 0:

@@ -23,8 +23,8 @@ from proxy.http1.start import (
 
 _MOST_EMPTY_LINES = 4
 _END = b"\r\n\r\n"
-_REQUEST_CODES = names.Codes(names.request_code)
-_RESPONSE_CODES = names.Codes(names.response_code)
+REQUEST_CODES = names.Codes(names.request_code)
+RESPONSE_CODES = names.Codes(names.response_code)
 
 
 def parse_request_head(data: bytes, limits: HeadLimits) -> RequestHead | None:
@@ -42,7 +42,7 @@ def parse_request_head(data: bytes, limits: HeadLimits) -> RequestHead | None:
         read_request_line(lines[0], limits)
     else:
         refuse_begun_request_line(lines[0], limits)
-    _refuse_unfinished(data, lines, _REQUEST_CODES, limits)
+    _refuse_unfinished(data, lines, REQUEST_CODES, limits)
     return None
 
 
@@ -60,7 +60,7 @@ def parse_response_head(data: bytes, limits: HeadLimits) -> ResponseHead | None:
             read_status_line(lines[0])
         else:
             refuse_begun_status_line(lines[0])
-        _refuse_unfinished(data, lines, _RESPONSE_CODES, limits)
+        _refuse_unfinished(data, lines, RESPONSE_CODES, limits)
     except MessageError as error:
         raise MessageError(502, "upstream_malformed", str(error)) from None
     return None
@@ -120,7 +120,7 @@ def _request(head: bytes, size: int, limits: HeadLimits) -> RequestHead:
     method, target, minor = read_request_line(lines.pop(0), limits)
     meaning = Meaning()
     meaning.underscores = limits.underscores
-    kept = read_fields(lines, _REQUEST_CODES, meaning)
+    kept = read_fields(lines, REQUEST_CODES, meaning)
     host = meaning.host
     if host is None:
         if minor:
@@ -167,7 +167,7 @@ def _response(head: bytes, size: int, limits: HeadLimits) -> ResponseHead:
     lines = _lines(head, limits)
     status, reason, minor = read_status_line(lines.pop(0))
     meaning = Meaning()
-    kept = read_fields(lines, _RESPONSE_CODES, meaning)
+    kept = read_fields(lines, RESPONSE_CODES, meaning)
     if not minor:
         _refuse_old_chunks(meaning)
     if status == 101 and meaning.wants_websocket():

@@ -7,6 +7,8 @@ Host, Cookie, and what forwarding is told by stand apart, because the proxy answ
 
 from typing import Final
 
+from msgspec import Struct
+
 from proxy.http1 import fields
 
 NO_BODY: Final = -1  # neither Content-Length nor Transfer-Encoding (a response: until the connection closes)
@@ -24,7 +26,10 @@ CACHE_CONTROL: Final = 128  # response: a Cache-Control field is in the block
 EXPECT_OTHER: Final = 256  # an Expect that is not 100-continue
 
 
-class RequestHead:
+# Structs are made in C: 0.16 µs, a class with slots and its own __init__ 0.43. Neither can be part of a cycle.
+
+
+class RequestHead(Struct, gc=False):
     """The head of a request.
 
     `target` is in origin-form (`/path?query`), `*`, or, with CONNECT, in authority-form: an absolute-form target has
@@ -35,31 +40,16 @@ class RequestHead:
     peers. `size` is how many bytes the head took, leading empty lines included.
     """
 
-    __slots__ = ("block", "cookie", "flags", "forwarded", "host", "length", "method", "minor", "size", "target")
-
-    def __init__(  # noqa: PLR0913, PLR0917 a head has ten parts, and keywords cost 0.4 µs
-        self,
-        method: bytes,
-        target: bytes,
-        minor: int,
-        host: bytes,
-        length: int,
-        flags: int,
-        block: bytes,
-        cookie: bytes | None,
-        forwarded: dict[bytes, bytes] | None,
-        size: int,
-    ) -> None:  # fmt: skip
-        self.method = method
-        self.target = target
-        self.minor = minor
-        self.host = host
-        self.length = length
-        self.flags = flags
-        self.block = block
-        self.cookie = cookie
-        self.forwarded = forwarded
-        self.size = size
+    method: bytes
+    target: bytes
+    minor: int
+    host: bytes
+    length: int
+    flags: int
+    block: bytes
+    cookie: bytes | None
+    forwarded: dict[bytes, bytes] | None
+    size: int
 
     def get(self, name: bytes) -> bytes | None:
         """The value of the field `name` (lower case), several joined by ", "; None where there is none."""
@@ -77,21 +67,16 @@ class RequestHead:
         return fields.get_all(self.block, name)
 
 
-class ResponseHead:
+class ResponseHead(Struct, gc=False):
     """The head of a response. `length` is the announced body length, NO_BODY (until close) or CHUNKED."""
 
-    __slots__ = ("block", "flags", "length", "minor", "reason", "size", "status")
-
-    def __init__(  # noqa: PLR0913, PLR0917 as above
-        self, status: int, reason: bytes, minor: int, length: int, flags: int, block: bytes, size: int
-    ) -> None:
-        self.status = status
-        self.reason = reason
-        self.minor = minor
-        self.length = length
-        self.flags = flags
-        self.block = block
-        self.size = size
+    status: int
+    reason: bytes
+    minor: int
+    length: int
+    flags: int
+    block: bytes
+    size: int
 
     def get(self, name: bytes) -> bytes | None:
         """The value of the field `name` (lower case), several joined by ", "; None where there is none."""

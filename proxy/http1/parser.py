@@ -1,4 +1,4 @@
-"""The head parser in use: the accelerator where it was built, else, or with SLUICE_PURE=1, the reference."""
+"""The head parser in use: the accelerator where it was built, else, or with SLUICE_PURE=1, the plain one."""
 
 import os
 
@@ -9,7 +9,7 @@ try:
 
     BUILD = "accelerated"
 except ImportError:
-    from proxy.http1.head import parse_request_head, parse_response_head
+    from proxy.http1.ordinary import parse_request_head, parse_response_head
 
     BUILD = "plain"
 

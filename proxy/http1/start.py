@@ -9,10 +9,10 @@ from proxy.http1.limits import HeadLimits
 from proxy.http1.names import is_token
 
 _MINORS: Final = {b"HTTP/1.1": 1, b"HTTP/1.0": 0}
-_METHODS: Final = frozenset((b"GET", b"POST", b"HEAD", b"PUT", b"DELETE", b"PATCH", b"OPTIONS"))
+METHODS: Final = frozenset((b"GET", b"POST", b"HEAD", b"PUT", b"DELETE", b"PATCH", b"OPTIONS"))
 _LONGEST_METHOD = 32
 # Visible ASCII without `#` (no fragment is sent) and `\` (read as `/` by some).
-_TARGET: Final = bytes(byte for byte in range(33, 127) if byte not in b"#\\")
+TARGET: Final = bytes(byte for byte in range(33, 127) if byte not in b"#\\")
 _DEFAULT_PORTS = {b"http": b"80", b"https": b"443"}
 _ABSOLUTE = re.compile(rb"([A-Za-z]+)://([^/?]*)(.*)")
 # The space before an empty reason may be missing: many servers leave it out, and nobody reads the line differently.
@@ -29,11 +29,11 @@ def read_request_line(line: bytes, limits: HeadLimits) -> tuple[bytes, bytes, in
         )
     method, target, version = parts
     minor = _MINORS.get(version)
-    if method not in _METHODS:
+    if method not in METHODS:
         refuse_method(method)
     if minor is None:
         raise MessageError(400, "bad_version", "the version is neither HTTP/1.1 nor HTTP/1.0")
-    if not target or len(target) > limits.target or target.translate(None, _TARGET):
+    if not target or len(target) > limits.target or target.translate(None, TARGET):
         refuse_target(target, limits)
     return method, target, minor
 
@@ -70,7 +70,7 @@ def refuse_target(target: bytes, limits: HeadLimits) -> None:
     """Refuse a target that is too long (414) or holds what no target may hold."""
     if len(target) > limits.target:
         raise MessageError(414, "target_too_long", "the request target is too long")
-    if not target or target.translate(None, _TARGET):
+    if not target or target.translate(None, TARGET):
         raise MessageError(400, "bad_target", "the request target is empty or holds what it may not")
 
 

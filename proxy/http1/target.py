@@ -25,8 +25,8 @@ def canonical_path(path: bytes) -> bytes:
     may read differently: an encoded slash, backslash or NUL, a backslash, an escape that is none, a dot segment with a
     parameter, a path that does not start with a slash. `*` is canonical.
     """
-    # Searches for one byte as a number and with find: 0.25 µs. `b"%" in path` first raises and clears a TypeError within,
-    # which makes it 1.2 µs. The whole way costs 3 µs.
+    # Bytes searched for as numbers, and with find: 0.25 µs. `b"%" in path` raises and clears a TypeError inside:
+    # 1.2 µs for four. The whole way costs 3 µs.
     if 0x25 not in path and path.find(b"/.") < 0 and 0x5C not in path and path[:1] == b"/":
         return path
     if path == b"*":

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from proxy.http1 import head
+from proxy.http1 import head, ordinary
 from proxy.http1.errors import MessageError
 from proxy.http1.limits import HeadLimits
 
@@ -20,10 +20,10 @@ def accelerator() -> ModuleType | None:
         return None
 
 
-@pytest.fixture(params=["plain", "accelerated"])
+@pytest.fixture(params=["reference", "plain", "accelerated"])
 def implementation(request: pytest.FixtureRequest) -> ModuleType:
     """A module with parse_request_head and parse_response_head."""
-    chosen = head if request.param == "plain" else accelerator()
+    chosen = {"reference": head, "plain": ordinary}.get(request.param) or accelerator()
     if chosen is None:
         pytest.skip("the accelerator is not built")
     return chosen

@@ -2,15 +2,16 @@ import os
 import subprocess
 import sys
 
-from proxy.http1 import head, parser
+from proxy.http1 import ordinary, parser
 
 PROGRAM = (
-    "from proxy.http1 import head, parser; print(parser.BUILD, parser.parse_request_head is head.parse_request_head)"
+    "from proxy.http1 import ordinary, parser; "
+    "print(parser.BUILD, parser.parse_request_head is ordinary.parse_request_head)"
 )
 
 
 def test_build_says_which_parser_is_in_use() -> None:
-    build = "plain" if parser.parse_request_head is head.parse_request_head else "accelerated"
+    build = "plain" if parser.parse_request_head is ordinary.parse_request_head else "accelerated"
     assert build == parser.BUILD
 
 
