@@ -18,6 +18,15 @@ from proxy.snapshot.document import Document
 from proxy.worker.start import Start
 
 
+# glibc gives the top of the heap back, and faults it in again, with every body of 64 KiB: 30 µs a request. What it may
+# keep instead is 8 MiB. Read by the C library when the worker starts; others ignore it.
+_ALLOCATOR = {
+    "MALLOC_MMAP_THRESHOLD_": "1048576",
+    "MALLOC_TRIM_THRESHOLD_": "8388608",
+    "MALLOC_TOP_PAD_": "1048576",
+}
+
+
 def run(config: Path | None) -> int:
     """Serve the configuration; returns only if that is not possible."""
     path = config or find_config()
@@ -63,7 +72,7 @@ def _become_worker(document: Document, sockets: dict[str, socket.socket]) -> Non
     descriptor = Start(document, numbers, cookie_key=secrets.token_hex(32)).to_file()
     # -P: a folder called proxy where the user happens to stand is not ours.
     roots = [str(Path(proxy.__file__).resolve().parent.parent), os.environ.get("PYTHONPATH", "")]
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, roots))}
+    environment = {**_ALLOCATOR, **os.environ, "PYTHONPATH": os.pathsep.join(filter(None, roots))}
     sys.stdout.flush()
     sys.stderr.flush()
     os.execve(sys.executable, [sys.executable, "-P", "-m", "proxy.worker", str(descriptor)], environment)  # noqa: S606
