@@ -91,16 +91,12 @@ class Attempt:
         self.upstream = upstream
         exchange = self.exchange
         held = exchange.held
-        if held is None:
-            done = exchange.request_done
-            upstream.start(exchange, b"", done, now)
-            if done:
-                return
-        else:
-            trailers = exchange.request_trailers
-            upstream.start(exchange, held.whole(), exchange.request_done and not trailers, now)
+        trailers = exchange.request_trailers
+        done = exchange.request_done
+        upstream.start(exchange, b"" if held is None else held.whole(), done and not trailers, now)
+        if held is not None:
             held.sent(exchange.retry.body)
-            if trailers:
-                upstream.send_end(trailers)
-        if not exchange.request_done:
+        if trailers:
+            upstream.send_end(trailers)
+        if not done:
             exchange.downstream.resume()

@@ -230,7 +230,7 @@ class Downstream(asyncio.Protocol):
         if self.state == BODY:
             self._drain()
             return
-        if not self._keep or self._half_closed:
+        if not self._keep:
             self._close_politely()
             return
         self.state = HEAD
@@ -239,8 +239,8 @@ class Downstream(asyncio.Protocol):
             self.plane.wheel.watch(self, deadline)
         if self._paused:
             self.resume()
-        if self._buffer and not self._pumping:
-            self._pump(self._buffer)
+        if not self._pumping:
+            self._go_on()
 
     def pause(self) -> None:
         """Take nothing more from the client for now."""
@@ -344,6 +344,21 @@ class Downstream(asyncio.Protocol):
         self._pumping = False
         if data and self.state == WAIT:
             self._hold_back(data)
+        if self._half_closed:
+            self._no_more_comes()
+
+    def _go_on(self) -> None:
+        """The connection is free: take what was held back."""
+        data, self._buffer = self._buffer, b""
+        if data or self._half_closed:
+            self._pump(data)
+
+    def _no_more_comes(self) -> None:
+        """The client has closed its side: what it asked is answered, unless it has left; then the connection ends."""
+        if self.state == HEAD:
+            self._close_politely()
+        elif self.state == WAIT:
+            self._watch(self.plane.wheel.now + LEFT_GRACE)
 
     def _take_head(self, data: bytes) -> bytes:
         """Take one head, if it is whole, and begin its exchange; what is left over comes back."""
@@ -438,15 +453,13 @@ class Downstream(asyncio.Protocol):
             self._guarded_begin(exchange, body, False)
             return b""
         self._decoder = None
-        if not decoder.trailers:
-            self.state = WAIT
-            self.deadline = inf
+        self.state = WAIT
+        self.deadline = inf
+        if decoder.trailers:
+            exchange.request_trailers = decoder.trailers
+        else:
             head.length = len(body)  # all of it is here: its length says more than chunks
-            self._guarded_begin(exchange, body, True)
-            return decoder.rest
-        self._guarded_begin(exchange, body, False)
-        if self.exchange is exchange:
-            self._body_complete(exchange, decoder.trailers)
+        self._guarded_begin(exchange, body, True)
         return decoder.rest
 
     def _take_body(self, data: bytes) -> None:
@@ -462,12 +475,8 @@ class Downstream(asyncio.Protocol):
         if remaining > 0:
             exchange.request_data(data)
             return
-        if remaining < 0:
-            self._buffer = data[remaining:]
-            data = data[:remaining]
-        exchange.request_data(data)
-        if self.exchange is exchange:
-            self._body_complete(exchange, b"")
+        rest = data[remaining:] if remaining else b""
+        self._last_piece(exchange, data[:remaining] if remaining else data, b"", rest)
 
     def _take_chunks(self, exchange: Exchange, decoder: ChunkedDecoder, data: bytes) -> None:
         try:
@@ -479,21 +488,24 @@ class Downstream(asyncio.Protocol):
         if self._is_too_large():
             self._spoil(exchange, "body_too_large")
             return
-        if body:
+        if decoder.done:
+            self._last_piece(exchange, body, decoder.trailers, decoder.rest)
+        elif body:
             exchange.request_data(body)
-        if decoder.done and self.exchange is exchange:
-            self._buffer = decoder.rest
-            self._body_complete(exchange, decoder.trailers)
 
     def _is_too_large(self) -> bool:
         limit = self.listener.limits.body
         return limit is not None and self._received > limit
 
-    def _body_complete(self, exchange: Exchange, trailers: bytes) -> None:
+    def _last_piece(self, exchange: Exchange, piece: bytes, trailers: bytes, rest: bytes) -> None:
         self._decoder = None
-        self.state = WAIT
+        self._buffer = rest
+        self.state = WAIT  # before anything is done with the piece: whatever ends the exchange finds the body complete
         self.deadline = inf
-        exchange.request_end(trailers)
+        if piece:
+            exchange.request_data(piece)
+        if self.exchange is exchange:
+            exchange.request_end(trailers)
 
     def _spoil(self, exchange: Exchange, reason: str, status: int = 0, message: str = "") -> None:
         self._keep = False

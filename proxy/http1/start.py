@@ -11,6 +11,10 @@ from proxy.http1.names import is_token
 _MINORS: Final = {b"HTTP/1.1": 1, b"HTTP/1.0": 0}
 METHODS: Final = frozenset((b"GET", b"POST", b"HEAD", b"PUT", b"DELETE", b"PATCH", b"OPTIONS"))
 _LONGEST_METHOD = 32
+# RFC 2326 §10: requests of RTSP parse as HTTP but for the version, and an origin may not look at that.
+_OTHER_PROTOCOLS = frozenset(
+    b"ANNOUNCE DESCRIBE FLUSH GET_PARAMETER PAUSE PLAY RECORD REDIRECT SETUP SET_PARAMETER TEARDOWN".split()
+)
 # Visible ASCII without `#` (no fragment is sent) and `\` (read as `/` by some).
 TARGET: Final = bytes(byte for byte in range(33, 127) if byte not in b"#\\")
 _DEFAULT_PORTS = {b"http": b"80", b"https": b"443"}
@@ -61,7 +65,9 @@ def _begun_line_error(line: bytes, limits: HeadLimits) -> MessageError | None:
 
 
 def refuse_method(method: bytes) -> None:
-    """Refuse a method that is no token or longer than 32 bytes."""
+    """Refuse a method that is no token, longer than 32 bytes, or that only another protocol of this grammar has."""
+    if method in _OTHER_PROTOCOLS:
+        raise MessageError(400, "bad_method", "the method is one of RTSP, not of HTTP")
     if len(method) > _LONGEST_METHOD or not is_token(method):
         raise MessageError(400, "bad_method", "the method is not a token of at most 32 bytes")
 

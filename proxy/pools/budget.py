@@ -52,10 +52,14 @@ class RetryBudget:
     def _open(self, now: float, requests_total: int) -> None:
         """Open a window at the first retry after the last one closed, which may be long ago."""
         elapsed = now - self._opened
-        # Requests since then are taken as evenly spread: one window's part of them counts as the window
-        # before.
-        self._before_requests = int((requests_total - self._requests) * self.window / elapsed)
+        # Requests since then are taken as evenly spread: one window's part of them counts as the window before, less
+        # those that retries have been made for already.
+        since = requests_total - self._requests
+        self._before_requests = int(since * self.window / elapsed)
         self._before_spent = self._spent if elapsed < 2 * self.window else 0
+        if self._spent and not self._before_spent:
+            left = max(0.0, self.share * since - self._spent)
+            self._before_requests = min(self._before_requests, int(left / self.share) if self.share else 0)
         self._opened = now
         self._requests = requests_total
         self._spent = 0

@@ -31,7 +31,21 @@ TARGETS = [
     b"/", b"/a?b=c", b"/p/1/item?id=2", b"*", b"http://a.example/b", b"http://a.example", b"https://a.example:443?x",
     b"a.example:80", b"/a#b", b"/\xe9", b"/a\\b", b"", b"a", b"/a b",
 ]  # fmt: skip
-METHODS = [b"GET", b"POST", b"HEAD", b"PUT", b"PATCH", b"DELETE", b"OPTIONS", b"CONNECT", b"get", b"X-Y", b"", b"G{T"]
+METHODS = [
+    b"GET",
+    b"POST",
+    b"HEAD",
+    b"PUT",
+    b"PATCH",
+    b"DELETE",
+    b"OPTIONS",
+    b"CONNECT",
+    b"PLAY",
+    b"get",
+    b"X-Y",
+    b"",
+    b"G{T",
+]
 VERSIONS = [b"HTTP/1.1"] * 6 + [b"HTTP/1.0"] * 2 + [b"HTTP/1.2", b"http/1.1", b"HTTP/1.11", b""]
 STATUSES = [
     b"200 OK",

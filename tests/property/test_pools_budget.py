@@ -2,7 +2,7 @@
 
 from math import floor
 
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from proxy.pools.budget import RetryBudget
@@ -13,6 +13,7 @@ moments = st.lists(
 
 
 @given(st.floats(0.0, 1.0), st.integers(0, 5), st.floats(0.5, 20.0), st.floats(0.0, 1e6), moments)
+@example(1.0, 0, 10.0, 0.0, [(0.0, 2, 2), (20.0, 0, 1)])
 def test_retries_never_exceed_share_of_requests_and_minimum_of_windows(
     share: float, minimum: int, window: float, start: float, happenings: list[tuple[float, int, int]]
 ) -> None:
