@@ -93,10 +93,10 @@ class Attempt:
         held = exchange.held
         trailers = exchange.request_trailers
         done = exchange.request_done
+        if not done:
+            exchange.downstream.resume()  # first: what is sent now may be more than the endpoint takes, and pause it again
         upstream.start(exchange, b"" if held is None else held.whole(), done and not trailers, now)
         if held is not None:
             held.sent(exchange.retry.body)
         if trailers:
             upstream.send_end(trailers)
-        if not done:
-            exchange.downstream.resume()

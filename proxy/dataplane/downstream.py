@@ -244,13 +244,13 @@ class Downstream(asyncio.Protocol):
 
     def pause(self) -> None:
         """Take nothing more from the client for now."""
-        if not self._paused and self.state != CLOSED:
+        if not self._paused and not self.transport.is_closing():
             self._paused = True
             self.transport.pause_reading()
 
     def resume(self) -> None:
         """Go on reading."""
-        if self._paused and self.state != CLOSED:
+        if self._paused and not self.transport.is_closing():
             self._paused = False
             if self.state == BODY:
                 self._watch_body()

@@ -121,12 +121,15 @@ class Listener:
     def closed(self, connection: Downstream) -> None:
         """A connection has ended, or has become a tunnel."""
         self.connections.discard(connection)
-        if self.limits.per_client is not None:
-            self._clients[connection.client] -= 1
-            if self._clients[connection.client] <= 0:
-                del self._clients[connection.client]
+        self._has_left(connection.client)
         if not self._accepting:
             self.start()
+
+    def _has_left(self, client: str) -> None:
+        if self.limits.per_client is not None:
+            self._clients[client] -= 1
+            if self._clients[client] <= 0:
+                del self._clients[client]
 
     def _rest(self) -> None:
         if self._accepting:
@@ -173,4 +176,5 @@ class Listener:
             await self.plane.loop.connect_accepted_socket(lambda: Downstream(self, client), sock)
         except OSError as error:
             log.info("%s: a client was gone before it was served: %s", self.bind, error)
+            self._has_left(client)
             sock.close()

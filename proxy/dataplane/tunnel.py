@@ -35,7 +35,8 @@ class End(asyncio.Protocol):
         self._tunnel.close()
 
     def pause_writing(self) -> None:
-        self.peer.transport.pause_reading()
+        if not self.peer.transport.is_closing():
+            self.peer.transport.pause_reading()
 
     def resume_writing(self) -> None:
         if not self.peer.transport.is_closing():

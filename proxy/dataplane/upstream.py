@@ -144,13 +144,13 @@ class Upstream(asyncio.Protocol):
 
     def pause(self) -> None:
         """The client reads slowly: take no more of the response from the endpoint."""
-        if not self._paused and self.state != CLOSED:
+        if not self._paused and not self.transport.is_closing():
             self._paused = True
             self.transport.pause_reading()
 
     def resume(self) -> None:
         """The client has caught up."""
-        if self._paused and self.state != CLOSED:
+        if self._paused and not self.transport.is_closing():
             self._paused = False
             self._refresh()
             self.transport.resume_reading()
