@@ -94,7 +94,7 @@ class Attempt:
         trailers = exchange.request_trailers
         done = exchange.request_done
         if not done:
-            exchange.downstream.resume()  # first: what is sent now may be more than the endpoint takes, and pause it again
+            exchange.downstream.resume()  # before what is sent now can pause it again
         upstream.start(exchange, b"" if held is None else held.whole(), done and not trailers, now)
         if held is not None:
             held.sent(exchange.retry.body)

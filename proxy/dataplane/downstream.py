@@ -7,6 +7,9 @@ behind it waits unparsed, in at most one head's worth of memory plus one read.
 
 import asyncio
 import logging
+import os
+import socket
+import struct
 from math import inf
 from typing import TYPE_CHECKING, Final, cast
 
@@ -65,6 +68,8 @@ class Downstream(asyncio.Protocol):
         "_received",
         "_remaining",
         "_until",
+        "_until_close",
+        "_unwanted",
         "_write_paused",
         "client",
         "deadline",
@@ -99,6 +104,8 @@ class Downstream(asyncio.Protocol):
         self._received = 0
         self._remaining = 0
         self._until = inf
+        self._until_close = False
+        self._unwanted = 0
         self._write_paused = False
 
     def __repr__(self) -> str:
@@ -115,11 +122,11 @@ class Downstream(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         state = self.state
-        if state == HEAD:
+        if state == HEAD and not self._write_paused:
             self._pump(self._buffer + data if self._buffer else data)
         elif state == BODY:
             self._take_body(data)
-        elif state == WAIT:
+        elif state <= WAIT:
             self._hold_back(data)
         else:
             self._throw_away(data)
@@ -153,6 +160,7 @@ class Downstream(asyncio.Protocol):
             self.deadline = inf
         elif self.state == HEAD:
             self._watch(self.plane.wheel.now + self.listener.limits.keep_alive)
+            self._go_on()
         if self.exchange is not None:
             self.exchange.resume_response()
 
@@ -176,7 +184,7 @@ class Downstream(asyncio.Protocol):
         if self.state == BODY and (self._awaits_continue or (done and not self.can_drain())):
             self._keep = False  # what is missing of the body won't be waited for
         length = head.length
-        self._chunked_out = False
+        self._chunked_out = self._until_close = False
         if length >= 0:
             framing = b"Content-Length: %d\r\n" % length
         elif done:
@@ -186,7 +194,8 @@ class Downstream(asyncio.Protocol):
             framing = b"Transfer-Encoding: chunked\r\n"
         else:
             framing = b""
-            self._keep = False  # HTTP/1.0: the body ends with the connection
+            self._until_close = True  # HTTP/1.0: the body ends with the connection
+            self._keep = False
         if not self._keep or self.plane.draining:
             self._keep = False
             framing += b"Connection: close\r\n"
@@ -237,8 +246,6 @@ class Downstream(asyncio.Protocol):
         deadline = self.deadline = self.plane.wheel.now + self.listener.limits.keep_alive
         if deadline < self.scheduled:
             self.plane.wheel.watch(self, deadline)
-        if self._paused:
-            self.resume()
         if not self._pumping:
             self._go_on()
 
@@ -263,7 +270,12 @@ class Downstream(asyncio.Protocol):
         return self._decoder is not None or self._remaining <= DRAIN_LIMIT
 
     def break_off(self) -> None:
-        """The response cannot be completed: a reset, since a client of a close-delimited body sees nothing else."""
+        """The response cannot be completed: the connection ends in the middle of it.
+
+        Where the end of the connection would be the end of the body, with a reset: nothing else tells the client.
+        """
+        if self._until_close and self.state != CLOSED:
+            _reset_on_close(self.transport)
         self.abort()
 
     def join(self, upstream: "Upstream", head: ResponseHead, early: bytes) -> None:
@@ -296,7 +308,10 @@ class Downstream(asyncio.Protocol):
         """Close after what has been written."""
         if self.state != CLOSED:
             self._forget()
-            self.transport.close()
+            if self._write_paused:
+                self.transport.abort()  # what it has not taken, it never will
+            else:
+                self.transport.close()
 
     def abort(self) -> None:
         """Close at once."""
@@ -339,16 +354,20 @@ class Downstream(asyncio.Protocol):
     def _pump(self, data: bytes) -> None:
         """Take requests as long as there are whole heads and nothing is under way."""
         self._pumping = True
-        while data and self.state == HEAD:
+        while data and self.state == HEAD and not self._write_paused:
             data = self._take_head(data)
         self._pumping = False
-        if data and self.state == WAIT:
+        if data and self.state <= WAIT:
             self._hold_back(data)
         if self._half_closed:
             self._no_more_comes()
 
     def _go_on(self) -> None:
-        """The connection is free: take what was held back."""
+        """The connection is free: take what was held back, unless the client does not even take what it was sent."""
+        if self._write_paused:
+            return
+        if self._paused:
+            self.resume()
         data, self._buffer = self._buffer, b""
         if data or self._half_closed:
             self._pump(data)
@@ -421,7 +440,7 @@ class Downstream(asyncio.Protocol):
     def _begin_with_body(self, exchange: Exchange, head: RequestHead, rest: bytes) -> bytes:
         self._awaits_continue = not rest and bool(head.flags & EXPECT_CONTINUE and self._minor)
         self._received = len(rest)
-        self._mark = 0
+        self._mark = self._unwanted = 0
         self.state = BODY
         self._watch_body()
         if head.length == CHUNKED:
@@ -488,6 +507,12 @@ class Downstream(asyncio.Protocol):
         if self._is_too_large():
             self._spoil(exchange, "body_too_large")
             return
+        if exchange.response_done:
+            self._unwanted += len(data)
+            if self._unwanted > DRAIN_LIMIT:
+                self._keep = False
+                exchange.give_up()
+                return
         if decoder.done:
             self._last_piece(exchange, body, decoder.trailers, decoder.rest)
         elif body:
@@ -601,6 +626,12 @@ class Downstream(asyncio.Protocol):
             return
         self._mark = left
         self._watch(now + WINDOW)
+
+
+def _reset_on_close(transport: asyncio.Transport) -> None:
+    # The option belongs to the socket, whichever descriptor it is set by; uvloop's own gives no access to it.
+    with socket.socket(fileno=os.dup(transport.get_extra_info("socket").fileno())) as sock:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
 
 
 def _own(reason: str) -> tuple[int, str, str]:

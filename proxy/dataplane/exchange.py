@@ -230,6 +230,11 @@ class Exchange:
         else:
             self.reply(reason)
 
+    def give_up(self) -> None:
+        """The response is complete, and too much of the request still comes: nobody wants it."""
+        self._drop_attempt()
+        self._finish()
+
     def pause_response(self) -> None:
         """The client reads slowly."""
         upstream = self._upstream()

@@ -3,20 +3,25 @@
 import asyncio
 from collections.abc import Callable
 from math import inf
+from typing import Final
 
 from proxy.dataplane.wheel import Wheel
+
+
+CLOSE_GRACE: Final = 10.0  # seconds that what was written before the end may take
 
 
 class End(asyncio.Protocol):
     """One of a tunnel's two ends."""
 
-    __slots__ = ("_tunnel", "finished", "peer", "transport")
+    __slots__ = ("_tunnel", "finished", "gone", "peer", "transport")
 
     def __init__(self, tunnel: "Tunnel", transport: asyncio.Transport) -> None:
         self._tunnel = tunnel
         self.transport = transport
         self.peer: End = self
         self.finished = False  # it has sent all it will
+        self.gone = False
 
     def data_received(self, data: bytes) -> None:
         self._tunnel.touch()
@@ -32,7 +37,8 @@ class End(asyncio.Protocol):
         return True
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - a tunnel just ends
-        self._tunnel.close()
+        self.gone = True
+        self._tunnel.lost()
 
     def pause_writing(self) -> None:
         if not self.peer.transport.is_closing():
@@ -44,15 +50,16 @@ class End(asyncio.Protocol):
 
 
 class Tunnel:
-    """Two transports joined. Without a byte either way for `idle` seconds it is closed."""
+    """Two transports joined. Without a byte either way for `idle` seconds it is cut."""
 
-    __slots__ = ("_ends", "_idle", "_on_close", "_wheel", "deadline", "scheduled")
+    __slots__ = ("_closing", "_ends", "_idle", "_on_close", "_wheel", "deadline", "scheduled")
 
     def __init__(self, wheel: Wheel, idle: float | None, on_close: Callable[["Tunnel"], None]) -> None:
         self._wheel = wheel
         self._idle = idle
         self._on_close = on_close
         self._ends: tuple[End, ...] = ()
+        self._closing = False
         self.deadline = self.scheduled = inf
 
     def join(self, client: asyncio.Transport, upstream: asyncio.Transport) -> None:
@@ -68,18 +75,32 @@ class Tunnel:
 
     def touch(self) -> None:
         """Bytes have passed."""
-        if self._idle is not None:
+        if self._idle is not None and not self._closing:
             self.deadline = self._wheel.now + self._idle
 
     def expire(self, now: float) -> None:  # noqa: ARG002 - whatever the time, it is over
+        """Cut both ends: nothing passes any more, or an end does not take what was written to it."""
         self.close()
+        for end in self._ends:
+            end.transport.abort()
+        self._forget()
 
     def close(self) -> None:
-        """Close both ends, each after what was written to it."""
-        ends, self._ends = self._ends, ()
-        if not ends:
+        """Close both ends, each after what was written to it, within CLOSE_GRACE."""
+        if self._closing:
             return
-        self._wheel.drop(self)
-        for end in ends:
+        self._closing = True
+        for end in self._ends:
             end.transport.close()
+        self._wheel.watch(self, self._wheel.now + CLOSE_GRACE)
         self._on_close(self)
+
+    def lost(self) -> None:
+        """An end has gone; the other follows."""
+        self.close()
+        if all(end.gone for end in self._ends):
+            self._forget()
+
+    def _forget(self) -> None:
+        self._wheel.drop(self)
+        self._ends = ()

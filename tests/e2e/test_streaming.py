@@ -1,0 +1,545 @@
+"""Bodies in motion: memory stays bounded whoever stops reading, and no byte reaches whom it is not meant for."""
+
+import asyncio
+import contextlib
+import os
+import random
+import signal
+import socket
+import struct
+from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import pytest_asyncio
+
+Factory = Callable[..., Awaitable[Any]]
+Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
+
+GET = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
+POST = b"POST / HTTP/1.1\r\nHost: a\r\n"
+ANSWER = b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\necho"
+UPGRADE = b"GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n"
+SWITCHED = b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n"
+
+MIB = 1 << 20
+BIG = 64 * MIB
+ROOM = 10 * 1024  # KiB by which the proxy may grow, whatever passes through
+PERIOD = MIB + 7
+PATTERN = random.Random(1).randbytes(PERIOD) * 2  # noqa: S311 - repeatable bytes
+DEADLINE = 60.0
+
+
+class Stream:
+    """A body without end that nobody has to store: makes the bytes, and knows them when they come."""
+
+    def __init__(self) -> None:
+        self.passed = 0
+
+    def make(self, size: int) -> bytes:
+        """The next `size` bytes."""
+        piece = self._look(size)
+        self.passed += size
+        return piece
+
+    def check(self, data: bytes) -> None:
+        """Take `data` for the next bytes, which they must be."""
+        assert data == self._look(len(data)), f"wrong bytes in the {len(data)} after {self.passed}"
+        self.passed += len(data)
+
+    def _look(self, size: int) -> bytes:
+        at = self.passed % PERIOD
+        return PATTERN[at : at + size]
+
+
+@pytest_asyncio.fixture
+async def server() -> AsyncIterator[Callable[[Serve], Awaitable[int]]]:
+    """A factory of bare servers that keep nothing of what they read: await server(serve) -> its port."""
+    running: list[asyncio.Server] = []
+    tasks: set[asyncio.Task[Any]] = set()
+
+    async def start(serve: Serve) -> int:
+        async def accepted(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            task = asyncio.current_task()
+            assert task
+            tasks.add(task)
+            ends = (ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError)
+            with contextlib.closing(writer), contextlib.suppress(*ends):
+                await serve(reader, writer)
+
+        running.append(await asyncio.start_server(accepted, "127.0.0.1", 0))
+        return int(running[-1].sockets[0].getsockname()[1])
+
+    yield start
+    for each in running:
+        each.close()
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def grown(proxy: Any) -> int:
+    """The most memory that the proxy has ever used, in KiB."""
+    status = Path(f"/proc/{proxy.process.pid}/status").read_text()
+    return int(status.partition("VmHWM:")[2].split()[0])
+
+
+def descriptors(proxy: Any) -> int:
+    """How many descriptors the proxy has open."""
+    return len(os.listdir(f"/proc/{proxy.process.pid}/fd"))  # noqa: PTH208 - a count, nothing more
+
+
+async def send_stream(writer: asyncio.StreamWriter, stream: Stream, size: int) -> None:
+    """Send `size` bytes of the stream as fast as they are taken."""
+    while stream.passed < size:
+        writer.write(stream.make(min(MIB, size - stream.passed)))
+        await writer.drain()
+
+
+async def read_stream(reader: asyncio.StreamReader, stream: Stream, size: int) -> None:
+    """Read on until `size` bytes of the stream have come, and are right."""
+    async with asyncio.timeout(DEADLINE):
+        while stream.passed < size:
+            data = await reader.read(min(MIB, size - stream.passed))
+            assert data, f"ended after {stream.passed} of {size}"
+            stream.check(data)
+
+
+async def until(proxy: Any, condition: Callable[[], bool]) -> None:
+    """Wait until `condition` holds of the proxy; it is looked at between requests to the admin."""
+    end = asyncio.get_running_loop().time() + 15
+    while not condition():
+        assert asyncio.get_running_loop().time() < end, "it never came to that"
+        await proxy.admin("/readyz")
+
+
+def sized(size: int) -> bytes:
+    """The head of a response of that size."""
+    return b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % size
+
+
+async def small_client(proxy: Any) -> socket.socket:
+    """A connected socket that takes next to nothing until it is read."""
+    sock = socket.socket()
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    sock.setblocking(False)
+    await asyncio.get_running_loop().sock_connect(sock, ("127.0.0.1", proxy.port))
+    return sock
+
+
+async def by_path(reader: asyncio.StreamReader) -> bytes:
+    """The path of the next request, less the slash."""
+    return (await reader.readuntil(b"\r\n\r\n")).split(b" ")[1][1:]
+
+
+# -- back-pressure
+
+
+async def test_client_that_stops_reading_holds_the_origin_back(sluice: Factory, server: Any, plain: Any) -> None:
+    sent = {b"slow": Stream(), b"fast": Stream(), b"warm": Stream()}
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        name = await by_path(reader)
+        writer.write(sized(BIG))
+        await send_stream(writer, sent[name], BIG)
+
+    proxy = await sluice(plain(f"127.0.0.1:{await server(serve)}"))
+
+    async def fetch(name: bytes) -> Any:
+        client = await proxy.connect()
+        await client.send(b"GET /%b HTTP/1.1\r\nHost: a\r\n\r\n" % name)
+        await client.reader.readuntil(b"\r\n\r\n")
+        return client
+
+    warm = await fetch(b"warm")
+    await read_stream(warm.reader, Stream(), BIG)
+    before = grown(proxy)
+    slow = await fetch(b"slow")  # and no more of it for now
+    fast = await fetch(b"fast")
+    await read_stream(fast.reader, Stream(), BIG)
+    assert sent[b"slow"].passed < BIG / 2  # what the kernel's four buffers hold, and no more
+    await read_stream(slow.reader, Stream(), BIG)
+    assert grown(proxy) - before < ROOM
+    for client in (warm, slow, fast):
+        await client.close()
+
+
+@pytest.mark.parametrize("framing", [b"Content-Length: %d" % BIG, b"Transfer-Encoding: chunked"])
+async def test_origin_that_stops_reading_holds_the_client_back(
+    sluice: Factory, server: Any, plain: Any, framing: bytes
+) -> None:
+    release = asyncio.Event()
+    stalled = asyncio.Event()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if await by_path(reader) == b"slow":
+            reader._transport.pause_reading()  # type: ignore[attr-defined]
+            stalled.set()
+            await release.wait()
+            reader._transport.resume_reading()  # type: ignore[attr-defined]
+        if b"chunked" in framing:
+            while size := int(await reader.readline(), 16):
+                await reader.readexactly(size + 2)
+        else:
+            await read_stream(reader, Stream(), BIG)
+        writer.write(ANSWER)
+        await writer.drain()
+
+    async def send(client: Any, name: bytes, stream: Stream) -> None:
+        # Head and first piece at once, so that there is a lot in hand when the connection to the origin is made.
+        head = b"POST /%b HTTP/1.1\r\nHost: a\r\n%b\r\n\r\n" % (name, framing)
+        while stream.passed < BIG:
+            piece = stream.make(MIB)
+            client.writer.write(head + (b"%x\r\n%b\r\n" % (MIB, piece) if b"chunked" in framing else piece))
+            head = b""
+            await client.writer.drain()
+        client.writer.write(b"0\r\n\r\n" if b"chunked" in framing else b"")
+
+    proxy = await sluice(plain(f"127.0.0.1:{await server(serve)}"))
+    warm, slow, fast = [await proxy.connect() for _ in range(3)]
+    await send(warm, b"warm", Stream())
+    assert (await warm.response()).body == b"echo"
+    before = grown(proxy)
+    stream = Stream()
+    sending = asyncio.ensure_future(send(slow, b"slow", stream))
+    await asyncio.wait_for(stalled.wait(), 15)
+    await send(fast, b"fast", Stream())
+    assert (await fast.response()).body == b"echo"
+    assert stream.passed < BIG / 2
+    assert grown(proxy) - before < ROOM
+    release.set()
+    await sending
+    assert (await slow.response()).body == b"echo"
+    for client in (warm, slow, fast):
+        await client.close()
+
+
+async def test_response_behind_one_that_is_not_read_waits_too(sluice: Factory, server: Any, plain: Any) -> None:
+    sent = Stream()
+    asked: list[bytes] = []
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while name := await by_path(reader):
+            asked.append(name)
+            if name == b"big":
+                writer.write(sized(BIG))
+                await send_stream(writer, sent, BIG)
+            else:
+                writer.write(sized(200_000) + bytes(200_000))
+
+    proxy = await sluice(plain(f"127.0.0.1:{await server(serve)}"))
+    # Nobody reads 200 small responses: somewhere among them the connection is full and a response complete.
+    small = b"GET /small HTTP/1.1\r\nHost: a\r\n\r\n"
+    client, fast = await small_client(proxy), await proxy.connect()
+    before = grown(proxy)
+    loop = asyncio.get_running_loop()
+    await loop.sock_sendall(client, small * 200 + b"GET /big HTTP/1.1\r\nHost: a\r\n\r\n")
+    for _ in range(300):
+        await fast.ask(small)
+    print("DBG", len(asked), sent.passed, grown(proxy) - before, asked.count(b"big"))
+    assert sent.passed == 0
+    assert grown(proxy) - before < ROOM
+    client.close()
+    await fast.close()
+
+
+async def test_tunnel_whose_client_does_not_read_holds_the_origin_back(
+    sluice: Factory, server: Any, plain: Any
+) -> None:
+    sent = Stream()
+    begun = asyncio.Event()
+    release = asyncio.Event()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if not (await reader.readuntil(b"\r\n\r\n")).count(b"websocket"):
+            writer.write(ANSWER)
+            return
+        begun.set()
+        await release.wait()
+        writer.write(SWITCHED)
+        await send_stream(writer, sent, BIG)
+
+    proxy = await sluice(plain(f"127.0.0.1:{await server(serve)}"))
+    client = await small_client(proxy)
+    before = grown(proxy)
+    await asyncio.get_running_loop().sock_sendall(client, UPGRADE)
+    await asyncio.wait_for(begun.wait(), 15)
+    # Stopped, so that it finds more behind the 101 than the client takes.
+    proxy.process.send_signal(signal.SIGSTOP)
+    release.set()
+    while sent.passed < MIB:
+        await asyncio.sleep(0)
+    proxy.process.send_signal(signal.SIGCONT)
+    for _ in range(300):
+        assert (await proxy.ask(GET)).body == b"echo"
+    assert sent.passed < BIG / 2
+    assert grown(proxy) - before < ROOM
+    client.close()
+
+
+# -- a lot
+
+
+async def test_gibibyte_each_way_passes_in_constant_memory(sluice: Factory, server: Any, plain: Any) -> None:
+    size = 1 << 30
+    sink = Stream()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if await by_path(reader) == b"up":
+            await read_stream(reader, sink, size)
+            writer.write(ANSWER)
+        else:
+            writer.write(sized(size))
+            await send_stream(writer, Stream(), size)
+        await writer.drain()
+
+    proxy = await sluice(plain(f"127.0.0.1:{await server(serve)}"))
+    before = grown(proxy)
+    client = await proxy.connect()
+    await client.send(b"GET /down HTTP/1.1\r\nHost: a\r\n\r\n")
+    await client.reader.readuntil(b"\r\n\r\n")
+    await read_stream(client.reader, Stream(), size)
+    await client.send(b"POST /up HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n" % size)
+    await send_stream(client.writer, Stream(), size)
+    assert (await client.response()).body == b"echo"
+    assert sink.passed == size
+    assert grown(proxy) - before < ROOM
+    await client.close()
+
+
+# -- responses that do not wait for the request
+
+
+async def test_response_before_a_little_rest_keeps_both_connections(proxied: Factory) -> None:
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while await reader.readuntil(b"\r\n\r\n"):
+            writer.write(ANSWER)
+            await reader.readexactly(100)
+
+    sluice, origin = await proxied(serve=serve)
+    client = await sluice.connect()
+    for _ in range(3):
+        assert (await client.ask(POST + b"Content-Length: 100\r\n\r\n" + bytes(50))).body == b"echo"
+        await client.send(bytes(50))
+    await client.close()
+    await origin.until(lambda: len(origin.received) > 3 * 100)
+    assert len(origin.streams) == 1
+
+
+@pytest.mark.parametrize("chunked", [False, True])
+async def test_response_of_an_origin_that_closes_leaves_the_rest_to_us(proxied: Factory, chunked: bool) -> None:
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(ANSWER.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n"))
+        await writer.drain()
+        await reader.read()
+
+    sluice, _ = await proxied(serve=serve)
+    client = await sluice.connect()
+    head = b"Transfer-Encoding: chunked\r\n\r\n" if chunked else b"Content-Length: 100\r\n\r\n"
+    halves = (b"32\r\n%b\r\n" % bytes(50), b"32\r\n%b\r\n0\r\n\r\n" % bytes(50)) if chunked else (bytes(50),) * 2
+    for _ in range(3):
+        assert (await client.ask(POST + head + halves[0])).body == b"echo"
+        await client.send(halves[1])
+    await client.close()
+
+
+@pytest.mark.parametrize("chunked", [False, True])
+async def test_endless_rest_behind_a_response_ends_the_connection(proxied: Factory, chunked: bool) -> None:
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(ANSWER)
+        while await reader.read(MIB):
+            pass
+
+    sluice, _ = await proxied(serve=serve)
+    client = await sluice.connect()
+    head = b"Transfer-Encoding: chunked\r\n\r\n" if chunked else b"Content-Length: %d\r\n\r\n" % (1 << 40)
+    assert (await client.ask(POST + head)).body == b"echo"
+    piece = b"10000\r\n%b\r\n" % bytes(1 << 16) if chunked else bytes(1 << 16)
+    ended = asyncio.ensure_future(client.rest())
+    sent = 0
+    while not ended.done():
+        await client.send(piece)
+        sent += len(piece)
+        assert sent < BIG, "it takes any amount of a body that nobody waits for"
+        await asyncio.sleep(0)
+    assert await ended == b""
+    await client.close()
+
+
+# -- responses that are not whole, or too much
+
+
+@pytest.mark.parametrize(
+    ("tail", "reset"),
+    [
+        (b"Content-Length: 10\r\n\r\nhalf", False),
+        (b"Transfer-Encoding: chunked\r\n\r\n4\r\nhalf\r\n", False),
+        (b"\r\nhalf", True),
+    ],
+    ids=["sized", "chunked", "reset before its end"],
+)
+async def test_broken_response_is_reset_for_a_client_that_sees_only_the_end(
+    proxied: Factory, tail: bytes, reset: bool
+) -> None:
+    read = asyncio.Event()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 200 OK\r\n" + tail)
+        await writer.drain()
+        await read.wait()
+        if reset:
+            sock = writer.get_extra_info("socket")
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+
+    sluice, _ = await proxied(service="retry: {retries: 0}", serve=serve)
+    client = await sluice.connect()
+    await client.send(b"GET / HTTP/1.0\r\n\r\n")
+    assert (await client.reader.readuntil(b"half")).startswith(b"HTTP/1.1 200")
+    read.set()
+    if b"Content-Length" in tail:
+        assert await client.rest() == b""  # six bytes short of what was announced
+    else:
+        with pytest.raises(ConnectionResetError):
+            await asyncio.wait_for(client.reader.read(), 15)
+    await client.close()
+
+
+async def test_body_until_close_is_whole_for_http10(proxied: Factory) -> None:
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 200 OK\r\n\r\nuntil the end")
+        await writer.drain()
+
+    sluice, _ = await proxied(serve=serve)
+    response = await sluice.ask(b"GET / HTTP/1.0\r\nConnection: keep-alive\r\n\r\n")
+    assert (response.body, response.one(b"connection")) == (b"until the end", b"close")
+
+
+@pytest.mark.parametrize(("count", "status"), [(10, 200), (11, 502)])
+async def test_informational_responses_have_an_end(proxied: Factory, count: int, status: int) -> None:
+    sluice, _ = await proxied(answer=b"HTTP/1.1 103 Early Hints\r\nX: y\r\n\r\n" * count + ANSWER)
+    client = await sluice.connect()
+    await client.send(GET)
+    response = await client.response()
+    seen = 0
+    while response.status == 103:
+        seen += 1
+        response = await client.response()
+    assert (seen, response.status) == (10, status)
+    assert response.one(b"x-sluice-reason") == (b"upstream_malformed" if status == 502 else None)
+    await client.close()
+
+
+@pytest.mark.parametrize(
+    ("request_bytes", "answer"),
+    [
+        (GET, SWITCHED),
+        (UPGRADE, SWITCHED.replace(b"websocket", b"h2c")),
+        (UPGRADE, SWITCHED.replace(b"Upgrade: websocket\r\n", b"")),
+        (UPGRADE.replace(b"websocket", b"h2c"), SWITCHED.replace(b"websocket", b"h2c")),
+    ],
+    ids=["unasked", "to something else", "to nothing", "to what was stripped"],
+)
+async def test_switch_that_nobody_asked_for_is_502(proxied: Factory, request_bytes: bytes, answer: bytes) -> None:
+    sluice, _ = await proxied(answer=answer + b"more")
+    response = await sluice.ask(request_bytes)
+    assert (response.status, response.one(b"x-sluice-reason")) == (502, b"upstream_malformed")
+
+
+async def test_unasked_bytes_on_an_idle_connection_reach_nobody(proxied: Factory) -> None:
+    speak = asyncio.Event()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(ANSWER)
+        await speak.wait()
+        writer.write(ANSWER.replace(b"echo", b"evil"))
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(ANSWER)
+
+    sluice, origin = await proxied(serve=serve)
+    client = await sluice.connect()
+    assert (await client.ask(GET)).body == b"echo"
+    speak.set()
+    await origin.until(lambda: origin.streams[0].at_eof())
+    assert (await client.ask(GET)).body == b"echo"
+    assert len(origin.streams) == 2
+    await client.close()
+
+
+@pytest.mark.parametrize("method", [b"GET", b"POST"])
+async def test_unasked_bytes_that_came_before_the_request_do_not_answer_it(proxied: Factory, method: bytes) -> None:
+    speak, spoken = asyncio.Event(), asyncio.Event()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(ANSWER)
+        await speak.wait()
+        writer.write(ANSWER.replace(b"echo", b"evil"))
+        await writer.drain()
+        spoken.set()
+        await reader.read()
+
+    sluice, _ = await proxied(serve=serve)
+    client = await sluice.connect()
+    assert (await client.ask(GET)).body == b"echo"
+    sluice.process.send_signal(signal.SIGSTOP)  # so that it finds both at once
+    speak.set()
+    await asyncio.wait_for(spoken.wait(), 15)
+    await client.send(GET.replace(b"GET", method))
+    sluice.process.send_signal(signal.SIGCONT)
+    assert (await client.response()).body == b"echo"
+    await client.close()
+
+
+# -- tunnels
+
+
+async def test_early_bytes_of_a_refused_upgrade_never_reach_the_origin(proxied: Factory) -> None:
+    sluice, origin = await proxied()
+    client = await sluice.connect()
+    frame = b"\x82\x85mask\x05\x04\x1f\x07\x02 GET /frame HTTP/1.1\r\nHost: a\r\n\r\n"
+    await client.send(UPGRADE + frame)
+    assert (await client.response()).body == b"echo"
+    assert (await client.response()).status == 400
+    assert await client.rest() == b""
+    await client.close()
+    assert len(origin.requests) == 1
+    assert b"frame" not in origin.received
+
+
+async def test_idle_tunnel_is_closed_on_both_sides(proxied: Factory) -> None:
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(SWITCHED)
+        await reader.read()
+
+    sluice, origin = await proxied(service="timeouts: {tunnel_idle: 300ms}", serve=serve)
+    client = await sluice.connect()
+    assert (await client.ask(UPGRADE)).status == 101
+    await client.send(b"ping")
+    assert await client.rest() == b""
+    await origin.until(lambda: origin.streams[0].at_eof())
+    assert origin.received.endswith(b"ping")
+    await client.close()
+
+
+@pytest.mark.parametrize("ends", ["idle", "origin"])
+async def test_tunnel_whose_client_reads_nothing_is_let_go(sluice: Factory, server: Any, plain: Any, ends: str) -> None:
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(SWITCHED + bytes(8 * MIB))
+        if ends == "idle":
+            await reader.read()
+
+    proxy = await sluice(plain(f"127.0.0.1:{await server(serve)}", "timeouts: {tunnel_idle: 300ms}"))
+    before = descriptors(proxy)
+    client = await small_client(proxy)
+    await asyncio.get_running_loop().sock_sendall(client, UPGRADE)
+    await until(proxy, lambda: descriptors(proxy) > before)
+    await until(proxy, lambda: descriptors(proxy) <= before)
+    client.close()
