@@ -17,7 +17,6 @@ from proxy.dataplane.listener import bind
 from proxy.snapshot.document import Document
 from proxy.worker.start import Start
 
-
 # glibc gives the top of the heap back, and faults it in again, with every body of 64 KiB: 30 µs a request. What it may
 # keep instead is 8 MiB. Read by the C library when the worker starts; others ignore it.
 _ALLOCATOR = {

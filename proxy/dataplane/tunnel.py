@@ -7,7 +7,6 @@ from typing import Final
 
 from proxy.dataplane.wheel import Wheel
 
-
 CLOSE_GRACE: Final = 10.0  # seconds that what was written before the end may take
 
 

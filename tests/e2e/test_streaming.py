@@ -237,7 +237,6 @@ async def test_response_behind_one_that_is_not_read_waits_too(sluice: Factory, s
     await loop.sock_sendall(client, small * 200 + b"GET /big HTTP/1.1\r\nHost: a\r\n\r\n")
     for _ in range(300):
         await fast.ask(small)
-    print("DBG", len(asked), sent.passed, grown(proxy) - before, asked.count(b"big"))
     assert sent.passed == 0
     assert grown(proxy) - before < ROOM
     client.close()
@@ -465,7 +464,7 @@ async def test_unasked_bytes_on_an_idle_connection_reach_nobody(proxied: Factory
     client = await sluice.connect()
     assert (await client.ask(GET)).body == b"echo"
     speak.set()
-    await origin.until(lambda: origin.streams[0].at_eof())
+    await origin.until(origin.streams[0].at_eof)
     assert (await client.ask(GET)).body == b"echo"
     assert len(origin.streams) == 2
     await client.close()
@@ -523,7 +522,7 @@ async def test_idle_tunnel_is_closed_on_both_sides(proxied: Factory) -> None:
     assert (await client.ask(UPGRADE)).status == 101
     await client.send(b"ping")
     assert await client.rest() == b""
-    await origin.until(lambda: origin.streams[0].at_eof())
+    await origin.until(origin.streams[0].at_eof)
     assert origin.received.endswith(b"ping")
     await client.close()
 
