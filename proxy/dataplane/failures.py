@@ -1,6 +1,10 @@
 """What goes wrong with an attempt upstream; each failure is born knowing whose fault it is and what may be done."""
 
-from typing import ClassVar
+import errno
+from typing import ClassVar, Final
+
+EXHAUSTED: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM, errno.EADDRNOTAVAIL})
+"""Error numbers of a system that has run out of something."""
 
 
 class UpstreamFailure(Exception):  # noqa: N818 - a failed attempt is an outcome, and is seldom raised
@@ -29,6 +33,14 @@ class ConnectTimeout(UpstreamFailure):
     status = 504
     reason = "connect_timeout"
     condition = "connect"
+
+
+class Exhausted(UpstreamFailure):
+    """We have no descriptor or memory left for a connection: nobody's fault but ours."""
+
+    status = 503
+    reason = "overloaded"
+    blames_endpoint = False
 
 
 class UpstreamReset(UpstreamFailure):

@@ -5,7 +5,6 @@ Accepting is our own small loop on a readable socket, not `create_server`: so it
 """
 
 import asyncio
-import errno
 import logging
 import socket
 from collections import Counter
@@ -14,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 from proxy.dataplane.address import TcpAddress, parse_address
 from proxy.dataplane.downstream import Downstream
+from proxy.dataplane.failures import EXHAUSTED
 from proxy.dataplane.forwarding import networks
 from proxy.http1.limits import HeadLimits
 
@@ -26,7 +26,6 @@ log = logging.getLogger(__name__)
 BACKLOG: Final = 4096
 BATCH: Final = 64  # connections taken in one go, before others get their turn
 BACK_OFF: Final = 0.5  # seconds without accepting after descriptors or memory ran out
-_EXHAUSTED: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 
 
 def bind(address: str) -> socket.socket:
@@ -153,7 +152,7 @@ class Listener:
             self._take_in(sock, peer)
 
     def _back_off(self, error: OSError) -> None:
-        if error.errno not in _EXHAUSTED:
+        if error.errno not in EXHAUSTED:
             raise error
         log.error("%s: cannot accept: %s; trying again in %.1f s", self.bind, error.strerror, BACK_OFF)
         self._rest()

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
 from proxy.dataplane.address import TcpAddress, parse_address
-from proxy.dataplane.failures import ConnectFailed, ConnectTimeout
+from proxy.dataplane.failures import EXHAUSTED, ConnectFailed, ConnectTimeout, Exhausted
 from proxy.dataplane.tunnel import Tunnel
 from proxy.dataplane.upstream import Upstream
 from proxy.dataplane.wheel import Wheel
@@ -67,7 +67,8 @@ class Plane:
             attempt.connect_failed(ConnectTimeout())
         except (OSError, ValueError) as error:
             log.info("no connection to %s: %s", attempt.endpoint.address, error)
-            attempt.connect_failed(ConnectFailed())
+            ours = isinstance(error, OSError) and error.errno in EXHAUSTED
+            attempt.connect_failed(Exhausted() if ours else ConnectFailed())
         else:
             if not attempt.connected(upstream):
                 upstream.park(self.wheel.now + timeouts.upstream_idle)

@@ -54,12 +54,12 @@ class Stream:
 
 
 @pytest_asyncio.fixture
-async def server() -> AsyncIterator[Callable[[Serve], Awaitable[int]]]:
-    """A factory of bare servers that keep nothing of what they read: await server(serve) -> its port."""
+async def server(tmp_path: Path) -> AsyncIterator[Callable[..., Awaitable[str]]]:
+    """A factory of bare servers that keep nothing of what they read: await server(serve) -> its address."""
     running: list[asyncio.Server] = []
     tasks: set[asyncio.Task[Any]] = set()
 
-    async def start(serve: Serve) -> int:
+    async def start(serve: Serve, kind: str = "tcp") -> str:
         async def accepted(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
             task = asyncio.current_task()
             assert task
@@ -68,8 +68,11 @@ async def server() -> AsyncIterator[Callable[[Serve], Awaitable[int]]]:
             with contextlib.closing(writer), contextlib.suppress(*ends):
                 await serve(reader, writer)
 
+        if kind == "unix":
+            running.append(await asyncio.start_unix_server(accepted, tmp_path / "origin"))
+            return f"unix:{tmp_path}/origin"
         running.append(await asyncio.start_server(accepted, "127.0.0.1", 0))
-        return int(running[-1].sockets[0].getsockname()[1])
+        return f"127.0.0.1:{running[-1].sockets[0].getsockname()[1]}"
 
     yield start
     for each in running:
@@ -119,12 +122,13 @@ def sized(size: int) -> bytes:
     return b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % size
 
 
-async def small_client(proxy: Any) -> socket.socket:
-    """A connected socket that takes next to nothing until it is read."""
-    sock = socket.socket()
+async def small_client(where: Any) -> socket.socket:
+    """A socket connected to a path or a proxy that takes next to nothing until it is read."""
+    sock = socket.socket(socket.AF_UNIX if isinstance(where, str) else socket.AF_INET)
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
     sock.setblocking(False)
-    await asyncio.get_running_loop().sock_connect(sock, ("127.0.0.1", proxy.port))
+    address = where if isinstance(where, str) else ("127.0.0.1", where.port)
+    await asyncio.get_running_loop().sock_connect(sock, address)
     return sock
 
 
@@ -144,7 +148,7 @@ async def test_client_that_stops_reading_holds_the_origin_back(sluice: Factory, 
         writer.write(sized(BIG))
         await send_stream(writer, sent[name], BIG)
 
-    proxy = await sluice(plain(f"127.0.0.1:{await server(serve)}"))
+    proxy = await sluice(plain(await server(serve)))
 
     async def fetch(name: bytes) -> Any:
         client = await proxy.connect()
@@ -166,8 +170,9 @@ async def test_client_that_stops_reading_holds_the_origin_back(sluice: Factory, 
 
 
 @pytest.mark.parametrize("framing", [b"Content-Length: %d" % BIG, b"Transfer-Encoding: chunked"])
+@pytest.mark.parametrize("kind", ["tcp", "unix"])  # a Unix socket takes less than one read brings: full at once
 async def test_origin_that_stops_reading_holds_the_client_back(
-    sluice: Factory, server: Any, plain: Any, framing: bytes
+    sluice: Factory, server: Any, plain: Any, framing: bytes, kind: str
 ) -> None:
     release = asyncio.Event()
     stalled = asyncio.Event()
@@ -196,7 +201,7 @@ async def test_origin_that_stops_reading_holds_the_client_back(
             await client.writer.drain()
         client.writer.write(b"0\r\n\r\n" if b"chunked" in framing else b"")
 
-    proxy = await sluice(plain(f"127.0.0.1:{await server(serve)}"))
+    proxy = await sluice(plain(await server(serve, kind)))
     warm, slow, fast = [await proxy.connect() for _ in range(3)]
     await send(warm, b"warm", Stream())
     assert (await warm.response()).body == b"echo"
@@ -217,18 +222,16 @@ async def test_origin_that_stops_reading_holds_the_client_back(
 
 async def test_response_behind_one_that_is_not_read_waits_too(sluice: Factory, server: Any, plain: Any) -> None:
     sent = Stream()
-    asked: list[bytes] = []
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         while name := await by_path(reader):
-            asked.append(name)
             if name == b"big":
                 writer.write(sized(BIG))
                 await send_stream(writer, sent, BIG)
             else:
                 writer.write(sized(200_000) + bytes(200_000))
 
-    proxy = await sluice(plain(f"127.0.0.1:{await server(serve)}"))
+    proxy = await sluice(plain(await server(serve)))
     # Nobody reads 200 small responses: somewhere among them the connection is full and a response complete.
     small = b"GET /small HTTP/1.1\r\nHost: a\r\n\r\n"
     client, fast = await small_client(proxy), await proxy.connect()
@@ -243,26 +246,28 @@ async def test_response_behind_one_that_is_not_read_waits_too(sluice: Factory, s
     await fast.close()
 
 
+@pytest.mark.parametrize("loop", ["uvloop", "asyncio"])  # they tell of a full buffer at different moments
 async def test_tunnel_whose_client_does_not_read_holds_the_origin_back(
-    sluice: Factory, server: Any, plain: Any
+    sluice: Factory, server: Any, plain: Any, tmp_path: Path, loop: str
 ) -> None:
     sent = Stream()
     begun = asyncio.Event()
     release = asyncio.Event()
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        if not (await reader.readuntil(b"\r\n\r\n")).count(b"websocket"):
-            writer.write(ANSWER)
-            return
+        while not (head := await reader.readuntil(b"\r\n\r\n")).count(b"websocket"):
+            writer.write(sized(150_000) + bytes(150_000) if b"/fill" in head else ANSWER)
         begun.set()
         await release.wait()
         writer.write(SWITCHED)
         await send_stream(writer, sent, BIG)
 
-    proxy = await sluice(plain(f"127.0.0.1:{await server(serve)}"))
-    client = await small_client(proxy)
+    # The response before the upgrade nearly fills a Unix socket: what comes with the 101 is too much for it.
+    listeners = f'listeners: [{{bind: "127.0.0.1:PORT"}}, {{bind: "unix:{tmp_path}/front"}}]\n'
+    proxy = await sluice(listeners + plain(await server(serve)), {"SLUICE_LOOP": loop})
+    client = await small_client(f"{tmp_path}/front")
     before = grown(proxy)
-    await asyncio.get_running_loop().sock_sendall(client, UPGRADE)
+    await asyncio.get_running_loop().sock_sendall(client, GET.replace(b"/", b"/fill", 1) + UPGRADE)
     await asyncio.wait_for(begun.wait(), 15)
     # Stopped, so that it finds more behind the 101 than the client takes.
     proxy.process.send_signal(signal.SIGSTOP)
@@ -293,7 +298,7 @@ async def test_gibibyte_each_way_passes_in_constant_memory(sluice: Factory, serv
             await send_stream(writer, Stream(), size)
         await writer.drain()
 
-    proxy = await sluice(plain(f"127.0.0.1:{await server(serve)}"))
+    proxy = await sluice(plain(await server(serve)))
     before = grown(proxy)
     client = await proxy.connect()
     await client.send(b"GET /down HTTP/1.1\r\nHost: a\r\n\r\n")
@@ -535,7 +540,7 @@ async def test_tunnel_whose_client_reads_nothing_is_let_go(sluice: Factory, serv
         if ends == "idle":
             await reader.read()
 
-    proxy = await sluice(plain(f"127.0.0.1:{await server(serve)}", "timeouts: {tunnel_idle: 300ms}"))
+    proxy = await sluice(plain(await server(serve), "timeouts: {tunnel_idle: 300ms}"))
     before = descriptors(proxy)
     client = await small_client(proxy)
     await asyncio.get_running_loop().sock_sendall(client, UPGRADE)
