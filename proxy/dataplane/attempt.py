@@ -69,16 +69,18 @@ class Attempt:
         self.leave()
 
     def leave(self) -> None:
-        """Give the place back."""
-        if self.is_over:
-            return
-        self.is_over = True
-        endpoint = self.endpoint
-        endpoint.in_flight -= 1
-        shared = endpoint.shared
-        shared.connections -= 1
+        """Give the place back, to whoever waits for one."""
+        self.vacate()
+        shared = self.endpoint.shared
         if shared.pending:
             self.exchange.plane.admit(shared)
+
+    def vacate(self) -> None:
+        """Give the place back; who waits for one has to wait a little longer."""
+        if not self.is_over:
+            self.is_over = True
+            self.endpoint.in_flight -= 1
+            self.endpoint.shared.connections -= 1
 
     def become_tunnel(self) -> "Endpoint":
         """The exchange is over, its place in the pool goes on: who closes the tunnel gives it back."""

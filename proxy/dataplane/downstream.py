@@ -157,7 +157,7 @@ class Downstream(asyncio.Protocol):
         if self.state == BODY:
             self._watch_body()
         elif self.state == WAIT:
-            self.deadline = inf
+            self._watch(self.plane.wheel.now + LEFT_GRACE if self._half_closed else inf)
         elif self.state == HEAD:
             self._watch(self.plane.wheel.now + self.listener.limits.keep_alive)
             self._go_on()
@@ -168,7 +168,9 @@ class Downstream(asyncio.Protocol):
 
     def expire(self, now: float) -> None:
         state = self.state
-        if self._write_paused:
+        if state == LINGER and now >= self._until:
+            self.abort()
+        elif self._write_paused:
             self._check_reader(now)
         elif state == HEAD:
             self._head_expired()
@@ -226,7 +228,9 @@ class Downstream(asyncio.Protocol):
     def inform(self, head: ResponseHead) -> None:
         """Pass a 1xx on; HTTP/1.0 knows none (RFC 9110 §15.2)."""
         if self._minor:
-            self._awaits_continue = False
+            if head.status == 100 and self._awaits_continue:
+                self._awaits_continue = False
+                self._watch_body()  # from now on it is the client who is waited for
             self.transport.write(b"HTTP/1.1 %d %b\r\n%b\r\n" % (head.status, head.reason, head.block))
 
     def finished(self) -> None:
@@ -243,9 +247,10 @@ class Downstream(asyncio.Protocol):
             self._close_politely()
             return
         self.state = HEAD
-        deadline = self.deadline = self.plane.wheel.now + self.listener.limits.keep_alive
-        if deadline < self.scheduled:
-            self.plane.wheel.watch(self, deadline)
+        if not self._write_paused:
+            deadline = self.deadline = self.plane.wheel.now + self.listener.limits.keep_alive
+            if deadline < self.scheduled:
+                self.plane.wheel.watch(self, deadline)
         if not self._pumping:
             self._go_on()
 
@@ -276,6 +281,7 @@ class Downstream(asyncio.Protocol):
         """
         if self._until_close and self.state != CLOSED:
             _reset_on_close(self.transport)
+        self.exchange = None  # which knows
         self.abort()
 
     def join(self, upstream: "Upstream", head: ResponseHead, early: bytes) -> None:
@@ -291,17 +297,18 @@ class Downstream(asyncio.Protocol):
         held, self._buffer = self._buffer, b""
         client, self.state = self.transport, CLOSED
         self.plane.wheel.drop(self)
-        self.listener.closed(self)
         far = upstream.detach()
-        self.plane.open_tunnel(attempt, client, far)
+        tunnel = self.plane.open_tunnel(attempt, client, far, lambda: self.listener.closed(self))
         if held:
             far.write(held)
+        if self._half_closed:
+            tunnel.client_finished()
 
     # -- closing
 
     def close_if_idle(self) -> None:
         """Close unless a request is under way."""
-        if self.state == HEAD and not self._buffer:
+        if self.state == HEAD and not self._buffer.strip(b"\r\n") and not self._write_paused:
             self.close()
 
     def close(self) -> None:
@@ -325,10 +332,10 @@ class Downstream(asyncio.Protocol):
         self.state = CLOSED
         self._buffer = b""
         self.plane.wheel.drop(self)
+        self.listener.closed(self)
         exchange, self.exchange = self.exchange, None
         if exchange is not None:
             exchange.abandon()
-        self.listener.closed(self)
 
     def _close_politely(self) -> None:
         """Close after a response; bytes still unread would make it a reset that could overtake the response."""
@@ -602,7 +609,7 @@ class Downstream(asyncio.Protocol):
         self._watch(self.plane.wheel.now + WINDOW)
 
     def _head_expired(self) -> None:
-        if not self._buffer:
+        if not self._buffer.strip(b"\r\n"):
             self.close()  # nothing was asked, so nothing is answered
         else:
             self._refuse(*_own("head_timeout"))
@@ -630,8 +637,11 @@ class Downstream(asyncio.Protocol):
 
 def _reset_on_close(transport: asyncio.Transport) -> None:
     # The option belongs to the socket, whichever descriptor it is set by; uvloop's own gives no access to it.
-    with socket.socket(fileno=os.dup(transport.get_extra_info("socket").fileno())) as sock:
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    try:
+        with socket.socket(fileno=os.dup(transport.get_extra_info("socket").fileno())) as sock:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    except OSError as error:
+        log.warning("a response that broke ends like a whole one: %s", error)
 
 
 def _own(reason: str) -> tuple[int, str, str]:

@@ -123,7 +123,8 @@ class Exchange:
         self._named: str | None = None
 
     def __repr__(self) -> str:
-        return f"<Exchange {self.head.method!r} {self.head.target[:80]!r} status={self.status}>"
+        path = self.head.target.partition(b"?")[0]  # a query may hold secrets
+        return f"<Exchange {self.head.method!r} {path[:80]!r} status={self.status}>"
 
     @property
     def host(self) -> bytes:
@@ -221,7 +222,9 @@ class Exchange:
     def spoil(self, reason: str, status: int = 0, message: str = "") -> None:
         """The request turned out bad after it had begun: its attempt ends, and the client is told while it can be."""
         self._drop_attempt()
-        if self.responded:
+        if self.response_done:
+            self._finish()
+        elif self.responded:
             self.reason = reason
             self._count()
             self.downstream.break_off()
@@ -262,7 +265,7 @@ class Exchange:
         elif attempt.endpoint.consecutive_errors:
             attempt.endpoint.consecutive_errors = 0
         if self.set_cookie is not None:
-            head.block += b"Set-Cookie: %b\r\nCache-Control: private\r\n" % self.set_cookie
+            self._bind_session(head)
         if self.response_filters:
             self._filter_response(head)
         self.status = head.status
@@ -308,6 +311,9 @@ class Exchange:
         upstream = self._upstream()
         if upstream is None:
             return
+        if self.attempt is not None:
+            self.attempt.endpoint.consecutive_errors = 0
+        self._bind_session(head)
         self._filter_response(head)
         self.status = 101
         self.responded = self.response_done = True
@@ -319,7 +325,13 @@ class Exchange:
         attempt, self.attempt = self.attempt, None
         if attempt is None:
             return
-        attempt.leave()
+        shared = attempt.endpoint.shared
+        attempt.vacate()
+        self._after_failure(failure, attempt, reused)
+        if shared.pending:  # now, so that another attempt of ours took the place first
+            self.plane.admit(shared)
+
+    def _after_failure(self, failure: UpstreamFailure, attempt: Attempt, reused: bool) -> None:
         if is_stale(self, failure, reused):
             self.stale_retried = True
             self._attempt(fresh=True)
@@ -374,6 +386,7 @@ class Exchange:
 
     def expire(self, now: float) -> None:
         """Waited too long for a place, or `timeouts.total` is over."""
+        self.deadline = inf
         if now < self._total_deadline():
             self.spoil("pending_timeout")
         else:
@@ -426,6 +439,10 @@ class Exchange:
             if isinstance(effect, ChoosePool):
                 self._named = effect.name
         return False
+
+    def _bind_session(self, head: ResponseHead) -> None:
+        if self.set_cookie is not None:
+            head.block += b"Set-Cookie: %b\r\nCache-Control: private\r\n" % self.set_cookie
 
     def _filter_response(self, head: ResponseHead) -> None:
         for each in self.response_filters:
@@ -484,8 +501,14 @@ class Exchange:
         condition = status_condition(self.retry, status)
         if condition is None or not may_repeat(self, condition, self.plane.clock()):
             return False
-        self._drop_attempt()
+        attempt, self.attempt = self.attempt, None
+        if attempt is not None:
+            if attempt.upstream is not None:
+                attempt.upstream.close()
+            attempt.vacate()
         self._attempt_again(endpoint)
+        if endpoint.shared.pending:
+            self.plane.admit(endpoint.shared)
         return True
 
     def _queue(self, pool: "Pool") -> None:
@@ -539,7 +562,7 @@ class Exchange:
     def _count(self) -> None:
         """Once per exchange: into the statistics of the pool that had it."""
         plane = self.plane
-        if self.scheduled != inf:
+        if self.deadline != inf or self.scheduled != inf:
             plane.wheel.drop(self)
         if self.reason is not None:
             plane.count_refusal(self.reason)

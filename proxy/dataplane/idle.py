@@ -19,7 +19,7 @@ def check_out(endpoint: "Endpoint", now: float, repeatable: bool) -> "Upstream |
     idle = endpoint.idle
     while idle:
         upstream: Upstream = idle.pop()
-        if upstream.deadline > now and (repeatable or upstream.is_quiet()):
+        if upstream.deadline > now and not upstream.is_closed and (repeatable or upstream.is_quiet()):
             return upstream
         upstream.close()
     return None

@@ -72,6 +72,7 @@ def _remove_stale(path: str) -> None:
     if not Path(path).is_socket():
         return
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        probe.settimeout(1)
         try:
             probe.connect(path)
         except ConnectionRefusedError:
@@ -107,11 +108,17 @@ class Listener:
         """Take in who is waiting already, then no more, for good; the connections that are there go on."""
         if self._stopped:
             return
-        if self._accepting:
-            self._accept()
+        for _ in range(BACKLOG // BATCH):
+            if self._accepting:
+                self._accept()
         self._stopped = True
         self._rest()
         self._sock.close()
+
+    @property
+    def is_busy(self) -> bool:
+        """Is anyone connected, or about to be?"""
+        return bool(self.connections or self._starting)
 
     def opened(self, connection: Downstream) -> None:
         """A connection has its transport."""
@@ -153,7 +160,10 @@ class Listener:
 
     def _back_off(self, error: OSError) -> None:
         if error.errno not in EXHAUSTED:
-            raise error
+            log.info(
+                "%s: a connection was lost before it was taken: %s", self.bind, error
+            )  # accept(2), "Error handling"
+            return
         log.error("%s: cannot accept: %s; trying again in %.1f s", self.bind, error.strerror, BACK_OFF)
         self._rest()
         self.plane.loop.call_later(BACK_OFF, self.start)

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
 from proxy.dataplane.address import TcpAddress, parse_address
-from proxy.dataplane.failures import EXHAUSTED, ConnectFailed, ConnectTimeout, Exhausted
+from proxy.dataplane.failures import EXHAUSTED, ConnectFailed, ConnectTimeout, Exhausted, TryTimeout, UpstreamReset
 from proxy.dataplane.tunnel import Tunnel
 from proxy.dataplane.upstream import Upstream
 from proxy.dataplane.wheel import Wheel
@@ -54,23 +54,34 @@ class Plane:
 
     def connect(self, attempt: "Attempt") -> None:
         """Make a connection for an attempt that waits for it."""
-        task = self.loop.create_task(self._connect(attempt))
+        task = self.loop.create_task(self._guarded_connect(attempt))
         self._connecting.add(task)
         task.add_done_callback(self._connecting.discard)
+
+    async def _guarded_connect(self, attempt: "Attempt") -> None:
+        try:
+            await self._connect(attempt)
+        except Exception:
+            # The outermost guard of a task of ours: the client must hear of it, and the place be given back.
+            log.exception("a connection was not made use of: %r", attempt.exchange)
+            attempt.exchange.spoil("internal_error")
 
     async def _connect(self, attempt: "Attempt") -> None:
         timeouts = attempt.exchange.timeouts
         try:
-            async with asyncio.timeout(timeouts.connect):
+            patience = min(timeouts.connect, attempt.deadline - self.clock())
+            async with asyncio.timeout(patience):
                 upstream = await self._open(attempt.endpoint)
         except TimeoutError:
-            attempt.connect_failed(ConnectTimeout())
+            attempt.connect_failed(ConnectTimeout() if patience == timeouts.connect else TryTimeout())
         except (OSError, ValueError) as error:
             log.info("no connection to %s: %s", attempt.endpoint.address, error)
             ours = isinstance(error, OSError) and error.errno in EXHAUSTED
             attempt.connect_failed(Exhausted() if ours else ConnectFailed())
         else:
-            if not attempt.connected(upstream):
+            if upstream.is_closed:
+                attempt.connect_failed(UpstreamReset())
+            elif not attempt.connected(upstream):
                 upstream.park(self.wheel.now + timeouts.upstream_idle)
 
     async def _open(self, endpoint: "Endpoint") -> Upstream:
@@ -89,11 +100,18 @@ class Plane:
         """A place in a pool has become free: let the exchange in that has waited longest."""
         while shared.pending and shared.may_connect():
             exchange: Exchange = shared.pending.popleft()
-            exchange.admitted()
+            try:
+                exchange.admitted()
+            except Exception:
+                # Called from another exchange's end, which must not suffer for it.
+                log.exception("a request that had waited failed: %r", exchange)
+                exchange.spoil("internal_error")
 
     # -- tunnels
 
-    def open_tunnel(self, attempt: "Attempt", client: asyncio.Transport, far: asyncio.Transport) -> None:
+    def open_tunnel(
+        self, attempt: "Attempt", client: asyncio.Transport, far: asyncio.Transport, on_close: Callable[[], None]
+    ) -> Tunnel:
         """Join the two; the endpoint counts the tunnel until it is closed. Nothing else of the exchange is kept."""
         endpoint = attempt.become_tunnel()
 
@@ -102,10 +120,12 @@ class Plane:
             endpoint.tunnels -= 1
             endpoint.shared.connections -= 1
             self.admit(endpoint.shared)
+            on_close()
 
         tunnel = Tunnel(self.wheel, attempt.exchange.timeouts.tunnel_idle, closed)
         self.tunnels.add(tunnel)
         tunnel.join(client, far)
+        return tunnel
 
     # -- what is learned from exchanges
 

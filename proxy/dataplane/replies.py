@@ -4,7 +4,7 @@ from email.utils import formatdate
 from http import HTTPStatus
 from typing import Final
 
-from proxy.http1.message import ResponseHead
+from proxy.http1.message import NO_BODY, ResponseHead
 
 # reason -> (status, sentence). Reasons of malformed heads come with their MessageError.
 REPLIES: Final[dict[str, tuple[int, str]]] = {
@@ -48,4 +48,5 @@ def text_reply(status: int, reason: str, message: str) -> tuple[ResponseHead, by
 def own_head(status: int, block: bytes, length: int) -> ResponseHead:
     """The head of a response that begins here, with the Date that RFC 9110 §6.6.1 asks of its origin."""
     date = b"Date: %b\r\n" % formatdate(usegmt=True).encode()
-    return ResponseHead(status, phrase(status), 1, length, 0, date + block, 0)
+    # RFC 9110 §8.6: no length where there is never a body.
+    return ResponseHead(status, phrase(status), 1, NO_BODY if status in (204, 304) else length, 0, date + block, 0)

@@ -68,9 +68,19 @@ class Tunnel:
         self._ends = (near, far)
         for end in self._ends:
             end.transport.set_protocol(end)
-            end.transport.resume_reading()
+        for end in self._ends:
+            # What was written before this may still wait: then the other end is told when it has gone.
+            if end.transport.get_write_buffer_size():
+                end.peer.transport.pause_reading()
+            else:
+                end.peer.transport.resume_reading()
         if self._idle is not None:
             self._wheel.watch(self, self._wheel.now + self._idle)
+
+    def client_finished(self) -> None:
+        """The client had closed its side before there was a tunnel."""
+        if self._ends and not self._ends[0].finished:
+            self._ends[0].eof_received()
 
     def touch(self) -> None:
         """Bytes have passed."""

@@ -55,6 +55,7 @@ class Upstream(asyncio.Protocol):
         "_sending",
         "_try_deadline",
         "_wheel",
+        "_write_paused",
         "_writes",
         "deadline",
         "endpoint",
@@ -84,10 +85,16 @@ class Upstream(asyncio.Protocol):
         self._remaining = 0
         self._sending = False
         self._try_deadline = inf
+        self._write_paused = False
         self._writes = 0
 
     def __repr__(self) -> str:
         return f"<Upstream {self.endpoint.address} state={self.state} reused={self.reused}>"
+
+    @property
+    def is_closed(self) -> bool:
+        """Is it of no more use?"""
+        return self.state == CLOSED
 
     # -- what the exchange calls
 
@@ -112,7 +119,7 @@ class Upstream(asyncio.Protocol):
         start = b"%b %b HTTP/1.1\r\nHost: %b\r\n%b%b" % (
             head.method,
             head.target,
-            head.host,
+            head.host or self._own_host(),
             exchange.block,
             framing,
         )
@@ -152,14 +159,15 @@ class Upstream(asyncio.Protocol):
         """The client has caught up."""
         if self._paused and not self.transport.is_closing():
             self._paused = False
-            self._refresh()
+            if self.state != HEAD:
+                self._refresh()
             self.transport.resume_reading()
 
     def release(self, now: float) -> None:
         """The exchange is over: back among the idle ones, or closed where HTTP does not allow another request."""
         exchange = self.exchange
-        if not self.keep or self.state == CLOSED or exchange is None:
-            self.close()
+        if not self.keep or self.state == CLOSED or exchange is None or self._write_paused:
+            self.close()  # also where part of the request is still unsent: it would stand before the next one
             return
         self.exchange = None
         self.state = IDLE
@@ -173,6 +181,8 @@ class Upstream(asyncio.Protocol):
 
     def park(self, deadline: float) -> None:
         """A new connection whose exchange has gone: keep it for the next one."""
+        if self.is_closed:
+            return
         self._wheel.watch(self, deadline)
         self.endpoint.idle.append(self)
 
@@ -230,10 +240,13 @@ class Upstream(asyncio.Protocol):
         self._ended(exc)
 
     def pause_writing(self) -> None:
+        self._write_paused = True
+        self._writes += 1  # part of it was sent, whatever comes
         if self.exchange is not None:
             self.exchange.pause_request()
 
     def resume_writing(self) -> None:
+        self._write_paused = False
         if self.exchange is not None:
             self.deadline = max(self.deadline, self._send_deadline()) if self._sending else self.deadline
             self.exchange.resume_request()
@@ -245,7 +258,10 @@ class Upstream(asyncio.Protocol):
         if exchange is None:
             self.close()
         elif self.state == HEAD:
-            self._fail(self._late(now))
+            self._head_expired(exchange, now)
+        elif self.state == ANSWERED:
+            self.keep = False
+            exchange.upstream_gone()
         elif self._paused:
             self._refresh()
         else:
@@ -263,6 +279,12 @@ class Upstream(asyncio.Protocol):
         self.deadline = deadline
         if deadline < self.scheduled:
             self._wheel.watch(self, deadline)
+
+    def _head_expired(self, exchange: "Exchange", now: float) -> None:
+        if self._sending and not self._write_paused and now < self._try_deadline:
+            exchange.spoil("body_timeout")  # all that came was taken: it is the client who is late
+        else:
+            self._fail(self._late(now))
 
     def _late(self, now: float) -> UpstreamFailure:
         if self._try_deadline <= now:
@@ -283,6 +305,11 @@ class Upstream(asyncio.Protocol):
         deadline = self.deadline = inf if wait is None else self._wheel.now + wait
         if deadline < self.scheduled:
             self._wheel.watch(self, deadline)
+
+    def _own_host(self) -> bytes:
+        """The Host of a request that came without one, as HTTP/1.0 allows."""
+        address = self.endpoint.address
+        return b"localhost" if address.startswith("unix:") else address.encode()
 
     def _write_with(self, start: bytes, body: bytes, done: bool) -> None:
         """The head and the first piece of the body, in one write."""
@@ -322,8 +349,8 @@ class Upstream(asyncio.Protocol):
         status = head.status
         if status == 204 or status == 304 or exchange.head.method == b"HEAD":  # noqa: PLR1714 - a tuple costs more
             # RFC 9112 §6.3: never a body, whatever the fields say.
-            if len(data) > size:
-                self.keep = False
+            if len(data) > size or (status == 204 and length not in (NO_BODY, 0)):
+                self.keep = False  # a body that may not be there would be taken for the next response
             if status == 204 or length == CHUNKED:
                 head.length = NO_BODY
             self.state = ANSWERED

@@ -5,9 +5,12 @@ earliest deadline it ever asked for, and when that slot comes up it is put into 
 An ordinary request touches no slot at all.
 """
 
+import logging
 from collections.abc import Callable
 from math import inf
 from typing import Final, Protocol
+
+log = logging.getLogger(__name__)
 
 TICK: Final = 0.1  # seconds; how late a deadline may be noticed
 
@@ -55,9 +58,17 @@ class Wheel:
         for item in slot or ():
             item.scheduled = inf
             if item.deadline <= now:
-                item.expire(now)
+                self._expire(item, now)
             if item.deadline < inf == item.scheduled:
                 self._place(item, item.deadline)
+
+    def _expire(self, item: Timed, now: float) -> None:
+        try:
+            item.expire(now)
+        except Exception:
+            # The outermost guard: whatever one item fails at, the others' deadlines go on.
+            log.exception("a deadline was not dealt with: %r", item)
+            item.deadline = inf
 
     def _place(self, item: Timed, deadline: float) -> None:
         self._take(item)
@@ -74,5 +85,5 @@ class Wheel:
 
 def run(wheel: Wheel, call_later: Callable[..., object], clock: Callable[[], float]) -> None:
     """Turn the wheel for ever, every TICK seconds of the loop that `call_later` belongs to."""
-    wheel.tick(clock())
     call_later(TICK, run, wheel, call_later, clock)
+    wheel.tick(clock())

@@ -78,7 +78,9 @@ class Worker:
         )
 
     def _listener(self, plane: Plane, part: ListenerPart) -> Listener:
-        return Listener(plane, part, socket.socket(fileno=self._start.sockets[part.bind]))
+        sock = socket.socket(fileno=self._start.sockets[part.bind])
+        sock.set_inheritable(False)
+        return Listener(plane, part, sock)
 
     def _told_to_end(self, number: int) -> None:
         if self._interrupted:
@@ -108,7 +110,7 @@ class Worker:
         await self.plane.close()
 
     def _busy(self) -> bool:
-        return bool(self.plane.tunnels) or any(listener.connections for listener in self.listeners)
+        return bool(self.plane.tunnels) or any(listener.is_busy for listener in self.listeners)
 
     def _close_idle(self) -> None:
         for listener in self.listeners:

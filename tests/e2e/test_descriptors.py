@@ -14,7 +14,7 @@ async def test_proxy_without_descriptors_serves_whom_it_has_and_blames_no_endpoi
     sluice: Factory, origin: Factory, plain: Any
 ) -> None:
     back = await origin()
-    proxy = await sluice(plain(back.address, "ejection: {consecutive_errors: 1}, timeouts: {upstream_idle: 1m}"))
+    proxy = await sluice(plain(back.address, "ejection: {consecutive_errors: 1}\ntimeouts: {upstream_idle: 1m}"))
     first = await proxy.connect()
     assert (await first.ask(GET)).status == 200
     resource.prlimit(proxy.process.pid, resource.RLIMIT_NOFILE, (40, 40))

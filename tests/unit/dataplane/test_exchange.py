@@ -74,6 +74,7 @@ class Server:
 
     endpoint: Any
     keep: bool = True
+    is_closed: bool = False
     deadline: float = inf
     exchange: Exchange | None = None
     sent: list[bytes] = field(default_factory=list)
