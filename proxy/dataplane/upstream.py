@@ -21,7 +21,16 @@ from proxy.dataplane.failures import (
 from proxy.http1.errors import MessageError
 from proxy.http1.framing import ChunkedDecoder
 from proxy.http1.limits import HeadLimits
-from proxy.http1.message import CHUNKED, CLOSE, KEEP_ALIVE, NO_BODY, TE_TRAILERS, WEBSOCKET, ResponseHead
+from proxy.http1.message import (
+    CHUNKED,
+    CLOSE,
+    EXPECT_CONTINUE,
+    KEEP_ALIVE,
+    NO_BODY,
+    TE_TRAILERS,
+    WEBSOCKET,
+    ResponseHead,
+)
 from proxy.http1.parser import parse_response_head
 
 if TYPE_CHECKING:
@@ -281,10 +290,12 @@ class Upstream(asyncio.Protocol):
             self._wheel.watch(self, deadline)
 
     def _head_expired(self, exchange: "Exchange", now: float) -> None:
-        if self._sending and not self._write_paused and now < self._try_deadline:
-            exchange.spoil("body_timeout")  # all that came was taken: it is the client who is late
-        else:
+        if not self._sending or self._write_paused or now >= self._try_deadline:
             self._fail(self._late(now))
+        elif exchange.head.flags & EXPECT_CONTINUE and exchange.held is None:
+            exchange.spoil("response_timeout")  # the client waits to be told to go on; not to be blamed on anyone
+        else:
+            self._watch(False, exchange, now)  # all that came was taken: it is the client who is late, see `min_rate`
 
     def _late(self, now: float) -> UpstreamFailure:
         if self._try_deadline <= now:

@@ -61,4 +61,5 @@ def _remembered(endpoint: Endpoint, now: float, settings: EjectionSettings) -> i
     """Earlier ejections that still count: one is forgiven for each `base` that it has been back since."""
     if settings.base <= 0:
         return 0
-    return max(0, endpoint.ejections - int(max(0.0, now - endpoint.ejected_until) // settings.base))
+    forgiven = max(0.0, now - endpoint.ejected_until) / settings.base
+    return 0 if forgiven >= endpoint.ejections else endpoint.ejections - int(forgiven)

@@ -3,6 +3,8 @@
 import asyncio
 import contextlib
 import random
+import socket
+import struct
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -168,7 +170,8 @@ async def test_client_that_leaves_ends_the_attempt_and_blames_nobody(
         if begins:
             await asyncio.wait_for(client.reader.readuntil(b"half"), 15)
         if reset:
-            client.writer.transport.abort()
+            sock = client.writer.get_extra_info("socket")
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         await client.close()
     for back in backs:
         await back.until(lambda back=back: back.streams and all(stream.at_eof() for stream in back.streams))
