@@ -92,6 +92,7 @@ class Listener:
         self._sock = sock
         self._clients: Counter[str] = Counter()
         self._starting: set[asyncio.Task[None]] = set()
+        self._coming = 0  # taken in, and not yet among the connections
         self._accepting = False
         self._stopped = False
 
@@ -122,6 +123,7 @@ class Listener:
 
     def opened(self, connection: Downstream) -> None:
         """A connection has its transport."""
+        self._coming -= 1
         self.connections.add(connection)
 
     def closed(self, connection: Downstream) -> None:
@@ -144,7 +146,7 @@ class Listener:
 
     def _accept(self) -> None:
         for _ in range(BATCH):
-            if len(self.connections) + len(self._starting) >= self.limits.connections:
+            if len(self.connections) + self._coming >= self.limits.connections:
                 self._rest()  # until one is closed; what comes waits in the kernel's queue
                 return
             try:
@@ -176,6 +178,7 @@ class Listener:
                 self.plane.count_refusal("client_connections")
                 return
             self._clients[client] += 1
+        self._coming += 1
         task = self.plane.loop.create_task(self._adopt(sock, client))
         self._starting.add(task)
         task.add_done_callback(self._starting.discard)
@@ -185,5 +188,6 @@ class Listener:
             await self.plane.loop.connect_accepted_socket(lambda: Downstream(self, client), sock)
         except OSError as error:
             log.info("%s: a client was gone before it was served: %s", self.bind, error)
+            self._coming -= 1
             self._has_left(client)
             sock.close()

@@ -465,7 +465,7 @@ async def test_unasked_bytes_on_an_idle_connection_reach_nobody(proxied: Factory
         await reader.readuntil(b"\r\n\r\n")
         writer.write(ANSWER)
 
-    sluice, origin = await proxied(serve=serve)
+    sluice, origin = await proxied(service="timeouts: {upstream_idle: 60s}", serve=serve)
     client = await sluice.connect()
     assert (await client.ask(GET)).body == b"echo"
     speak.set()
@@ -488,7 +488,7 @@ async def test_unasked_bytes_that_came_before_the_request_do_not_answer_it(proxi
         spoken.set()
         await reader.read()
 
-    sluice, _ = await proxied(serve=serve)
+    sluice, _ = await proxied(service="timeouts: {upstream_idle: 60s}", serve=serve)
     client = await sluice.connect()
     assert (await client.ask(GET)).body == b"echo"
     sluice.process.send_signal(signal.SIGSTOP)  # so that it finds both at once
