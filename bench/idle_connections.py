@@ -37,6 +37,13 @@ def free_ports(count: int) -> list[int]:
     return ports
 
 
+def worker_of(pid: int) -> int:
+    """The pid of a master's only worker."""
+    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    (worker,) = [child for child in children if b"proxy.worker" in Path(f"/proc/{child}/cmdline").read_bytes()]
+    return int(worker)
+
+
 def pss_kib(pid: int) -> int:
     found = re.search(r"^Pss:\s+(\d+)", Path(f"/proc/{pid}/smaps_rollup").read_text(), re.MULTILINE)
     assert found
@@ -82,12 +89,13 @@ async def measure(count: int) -> float:
         proxy = subprocess.Popen(command, stderr=subprocess.DEVNULL, env={**os.environ})
         try:
             await ready(port)
-            before = pss_kib(proxy.pid)
+            worker = worker_of(proxy.pid)
+            before = pss_kib(worker)
             clients = []
             for _ in range(0, count, 100):
                 clients += await asyncio.gather(*[connect(port) for _ in range(100)])
             await asyncio.sleep(6)  # connections to the origin grow old and go
-            after = pss_kib(proxy.pid)
+            after = pss_kib(worker)
             print(f"{len(clients)} connections: {before / 1024:.1f} MiB before, {after / 1024:.1f} MiB after")
             for client in clients:
                 client.close()

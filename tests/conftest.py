@@ -260,6 +260,13 @@ class Sluice:
         """What it has printed."""
         return self.config.with_suffix(".log").read_text()
 
+    @property
+    def worker(self) -> int:
+        """The pid of its only worker."""
+        children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split()
+        (pid,) = [int(child) for child in children if b"proxy.worker" in Path(f"/proc/{child}/cmdline").read_bytes()]
+        return pid
+
     async def connect(self) -> Client:
         """A raw client of its own connection."""
         return Client(*await asyncio.open_connection("127.0.0.1", self.port, limit=1 << 20))
@@ -330,7 +337,7 @@ def _launch(folder: Path, text: str, environ: dict[str, str]) -> Sluice:
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=subprocess.STDOUT,
-            env={**os.environ, **environ},
+            env={**os.environ, "STATE_DIRECTORY": str(config.with_suffix(".state")), **environ},
             cwd=folder,
         )
     return Sluice(port, admin, config, process)

@@ -8,10 +8,8 @@ import asyncio
 import logging
 import socket
 from collections import Counter
-from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from proxy.dataplane.address import TcpAddress, parse_address
 from proxy.dataplane.downstream import Downstream
 from proxy.dataplane.failures import EXHAUSTED
 from proxy.dataplane.forwarding import networks
@@ -23,60 +21,9 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-BACKLOG: Final = 4096
+BACKLOG: Final = 4096  # connections that the kernel may have queued when the listener closes
 BATCH: Final = 64  # connections taken in one go, before others get their turn
 BACK_OFF: Final = 0.5  # seconds without accepting after descriptors or memory ran out
-
-
-def bind(address: str) -> socket.socket:
-    """A listening socket for a `bind` of the configuration; OSError where it can't be had."""
-    parsed = parse_address(address)
-    if isinstance(parsed, TcpAddress):
-        return _bind_tcp(parsed)
-    _remove_stale(parsed.path)
-    sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    try:
-        sock.bind(parsed.path)
-    except OSError:
-        sock.close()
-        raise
-    return _listening(sock)
-
-
-def _bind_tcp(address: TcpAddress) -> socket.socket:
-    family, kind, proto, _, where = socket.getaddrinfo(
-        address.host or None, address.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-    )[0]
-    sock = socket.socket(family, kind, proto)
-    try:
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        # Accepted sockets inherit it: no system call for each.
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        if family == socket.AF_INET6:
-            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-        sock.bind(where)
-    except OSError:
-        sock.close()
-        raise
-    return _listening(sock)
-
-
-def _listening(sock: socket.socket) -> socket.socket:
-    sock.listen(BACKLOG)
-    sock.setblocking(False)
-    return sock
-
-
-def _remove_stale(path: str) -> None:
-    """A socket file that nobody answers is what a crash left behind."""
-    if not Path(path).is_socket():
-        return
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
-        probe.settimeout(1)
-        try:
-            probe.connect(path)
-        except ConnectionRefusedError:
-            Path(path).unlink(missing_ok=True)
 
 
 class Listener:
@@ -94,13 +41,25 @@ class Listener:
         self._starting: set[asyncio.Task[None]] = set()
         self._coming = 0  # taken in, and not yet among the connections
         self._accepting = False
+        self._started = False
         self._stopped = False
 
     def __repr__(self) -> str:
         return f"<Listener {self.bind} {len(self.connections)} connections>"
 
+    def change(self, part: "ListenerPart") -> None:
+        """Take on other limits; connections that are there keep the addresses they trust, and what they have."""
+        if part.limits != self.limits:
+            self.limits = part.limits
+            self.head_limits = HeadLimits(part.limits.head, part.limits.fields, part.limits.target)
+            self._clients = Counter(each.client for each in self.connections if part.limits.per_client is not None)
+        self.trusted = networks(part.trusted_proxies)
+        if self._started:
+            self.start()  # there may be room now
+
     def start(self) -> None:
         """Begin, or go on, to accept."""
+        self._started = True
         if not self._accepting and not self._stopped:
             self._accepting = True
             self.plane.loop.add_reader(self._sock.fileno(), self._accept)

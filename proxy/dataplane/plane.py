@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
-from proxy.dataplane.address import TcpAddress, parse_address
+from proxy.core.address import TcpAddress, parse_address
 from proxy.dataplane.failures import EXHAUSTED, ConnectFailed, ConnectTimeout, Exhausted, TryTimeout, UpstreamReset
 from proxy.dataplane.tunnel import Tunnel
 from proxy.dataplane.upstream import Upstream
@@ -18,6 +18,7 @@ from proxy.telemetry.counters import PoolCounters
 if TYPE_CHECKING:
     from proxy.dataplane.attempt import Attempt
     from proxy.dataplane.exchange import Exchange
+    from proxy.dataplane.listener import Listener
     from proxy.pools.endpoint import Endpoint
     from proxy.pools.state import PoolState
     from proxy.snapshot.compile import Snapshot
@@ -34,7 +35,8 @@ class Plane:
 
     `snapshot` is what requests that begin now go by; replacing it is one assignment. `draining` makes every further
     response the last of its connection. `refusals` counts replies of our own by reason, `unrouted` exchanges that no
-    pool answered.
+    pool answered. `on_failing` is told of endpoints that fail so often in a row that they should be taken out; without
+    it the plane decides by itself.
     """
 
     def __init__(self, loop: asyncio.AbstractEventLoop, snapshot: "Snapshot", wall: Callable[[], float]) -> None:
@@ -48,6 +50,7 @@ class Plane:
         self.refusals: Counter[str] = Counter()
         self.unrouted = PoolCounters()
         self.tunnels: set[Tunnel] = set()
+        self.on_failing: Callable[[Endpoint], None] | None = None
         self._connecting: set[asyncio.Task[None]] = set()
 
     # -- connections upstream
@@ -122,7 +125,7 @@ class Plane:
             self.admit(endpoint.shared)
             on_close()
 
-        tunnel = Tunnel(self.wheel, attempt.exchange.timeouts.tunnel_idle, closed)
+        tunnel = Tunnel(self.wheel, endpoint, attempt.exchange.timeouts.tunnel_idle, closed)
         self.tunnels.add(tunnel)
         tunnel.join(client, far)
         return tunnel
@@ -149,6 +152,11 @@ class Plane:
         settings = None if service is None else service.ejection
         if settings is None:
             return
+        if self.on_failing is not None:
+            endpoint.consecutive_errors += 1
+            if endpoint.consecutive_errors % settings.consecutive_errors == 0:
+                self.on_failing(endpoint)
+            return
         now = self.clock()
         if ejection.failed(endpoint, exchange.pool, now, settings):
             log.warning("ejected %r for %.0f s", endpoint, endpoint.ejected_until - now)
@@ -157,6 +165,28 @@ class Plane:
     def _readmit(self, endpoint: "Endpoint") -> None:
         if ejection.readmit(endpoint, self.clock()):
             log.warning("readmitted %r", endpoint)
+
+    def cut(
+        self, service: str, pool: str, address: str | None, listeners: "list[Listener]", exchanges: bool
+    ) -> tuple[int, int]:
+        """Close the tunnels of an endpoint, or of a whole pool, and, if asked to, its running exchanges; how many."""
+
+        def is_meant(endpoint: "Endpoint") -> bool:
+            return (endpoint.service, endpoint.pool) == (service, pool) and address in (None, endpoint.address)
+
+        tunnels = [tunnel for tunnel in self.tunnels if is_meant(tunnel.endpoint)]
+        for tunnel in tunnels:
+            tunnel.close()
+        running = [
+            connection
+            for listener in listeners
+            for connection in listener.connections
+            if exchanges and connection.exchange and (attempt := connection.exchange.attempt) is not None
+            and is_meant(attempt.endpoint)
+        ]  # fmt: skip
+        for connection in running:
+            connection.abort()
+        return len(tunnels), len(running)
 
     async def close(self) -> None:
         """End what is still under way: connections being made, tunnels."""

@@ -3,9 +3,12 @@
 import asyncio
 from collections.abc import Callable
 from math import inf
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from proxy.dataplane.wheel import Wheel
+
+if TYPE_CHECKING:
+    from proxy.pools.endpoint import Endpoint
 
 CLOSE_GRACE: Final = 10.0  # seconds that what was written before the end may take
 
@@ -51,9 +54,12 @@ class End(asyncio.Protocol):
 class Tunnel:
     """Two transports joined. Without a byte either way for `idle` seconds it is cut."""
 
-    __slots__ = ("_closing", "_ends", "_idle", "_on_close", "_wheel", "deadline", "scheduled")
+    __slots__ = ("_closing", "_ends", "_idle", "_on_close", "_wheel", "deadline", "endpoint", "scheduled")
 
-    def __init__(self, wheel: Wheel, idle: float | None, on_close: Callable[["Tunnel"], None]) -> None:
+    def __init__(
+        self, wheel: Wheel, endpoint: "Endpoint", idle: float | None, on_close: Callable[["Tunnel"], None]
+    ) -> None:
+        self.endpoint = endpoint
         self._wheel = wheel
         self._idle = idle
         self._on_close = on_close

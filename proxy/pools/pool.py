@@ -13,7 +13,8 @@ class PoolSpec:
     """What a document says of one pool.
 
     `members` are (address, weight) pairs, `probed` is whether endpoints have a probe to pass before they
-    count as proven, `limits` this worker's part, `budget` the share of requests that may be retries.
+    count as proven, `limits` this worker's part, `budget` the share of requests that may be retries. `drained` are
+    the addresses that a person takes out.
     """
 
     service: str
@@ -23,6 +24,7 @@ class PoolSpec:
     probed: bool = False
     limits: PoolLimits = DEFAULT_LIMITS
     budget: float = 0.2
+    drained: frozenset[str] = frozenset()
 
 
 class Pool:
@@ -99,6 +101,10 @@ class Pool:
         for endpoint, (_, weight) in zip(self.endpoints, self.spec.members, strict=True):
             endpoint.weight = weight
             endpoint.signal(Signal.ADD)
+            if endpoint.address in self.spec.drained:
+                endpoint.signal(Signal.DRAIN)
+            elif endpoint.state in (State.DRAINING, State.DRAINED):
+                endpoint.signal(Signal.RESTORE)
             if not self.spec.probed and endpoint.state in (State.UNPROVEN, State.DOWN):
                 endpoint.signal(Signal.PASS)  # nobody else ever would
         self.shared.limits = self.spec.limits

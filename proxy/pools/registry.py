@@ -34,6 +34,10 @@ class EndpointRegistry:
         """The state of a pool in force, or one still being emptied."""
         return self._states.get((service, pool))
 
+    def states(self) -> tuple[PoolState, ...]:
+        """All pool states, those being emptied included."""
+        return tuple(self._states.values())
+
     def pool(self, spec: PoolSpec, chance: Chance) -> Pool:
         """The pool of a new generation, made of the endpoints and the state there are, and of new ones.
 

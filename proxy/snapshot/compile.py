@@ -1,7 +1,7 @@
 """A document compiled into one immutable generation: all that a request is decided by."""
 
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass
 
 from proxy.filters.registry import RequestFilter, ResponseFilter
@@ -14,7 +14,7 @@ from proxy.snapshot.problems import CompileError, Problems
 from proxy.snapshot.routes import FilterChain, RouteCompiler, compile_filters
 from proxy.snapshot.services import Sources, build_filters, compile_service
 
-__all__ = ["CompileError", "Snapshot", "compile_snapshot"]
+__all__ = ["CompileError", "Snapshot", "compile_snapshot", "compiling"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -57,14 +57,36 @@ def compile_snapshot(  # noqa: PLR0913  the composition root's call: every sourc
     What has not changed since `previous` is taken from there. `chance` gives numbers in [0, 1), `token` that many
     random bytes; `cookie_keys` stand in where the document has none. Nothing is in force before `activate`.
     """
-    keys = document.cookie_keys or cookie_keys
-    job = _Job(document, Sources(registry, chance, keys, token), hashes(parts(document)), previous, Problems())
-    services = job.services()
+    workers = document.workers if isinstance(document.workers, int) else 1
+    sources = Sources(registry, chance, document.cookie_keys or cookie_keys, token, workers)
+    steps = compiling(document, hashes(parts(document)), generation, sources, previous)
+    while True:
+        try:
+            next(steps)
+        except StopIteration as done:
+            snapshot: Snapshot = done.value
+            return snapshot
+
+
+def compiling(
+    document: Document,
+    digests: Mapping[str, bytes],
+    generation: int,
+    sources: Sources,
+    previous: Snapshot | None,
+) -> Generator[None, None, Snapshot]:
+    """The same in slices of well under a millisecond: what a loop that carries traffic does in between is its business.
+
+    `digests` are the hashes of the document's parts.
+    """
+    job = _Job(document, sources, dict(digests), previous, Problems())
+    services: dict[str, Service | None] = {}
+    yield from job.services(services)
     filters = job.filters()
-    router = job.router(services)
+    router = yield from job.router(services)
     job.problems.done()
     compiled = {name: service for name, service in services.items() if service is not None}
-    return Snapshot(generation, job.hashes, router, compiled, *filters, document.listeners, registry)
+    return Snapshot(generation, job.hashes, router, compiled, *filters, document.listeners, sources.registry)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,20 +99,19 @@ class _Job:
     previous: Snapshot | None
     problems: Problems
 
-    def services(self) -> dict[str, Service | None]:
+    def services(self, compiled: dict[str, Service | None]) -> Generator[None, None, None]:
         names = Counter(service.name for service in self.document.services)
         for name, times in names.items():
             if times > 1:
                 self.problems.add(f"service {name}", "it is there twice; give each service its own name")
-        compiled: dict[str, Service | None] = {}
         for service in self.document.services:
             before = self.previous.services.get(service.name) if self.previous else None
-            same = before is not None and self._is_same(service_part(service.name))
+            same = before is not None and self._is_same(service_part(service.name)) and self._is_same("workers")
             if before is not None and same and (self._same_keys() or before.sticky_cookie is None):
                 compiled[service.name] = before
             else:
                 compiled[service.name] = compile_service(service, self.sources, before, self.problems)
-        return compiled
+                yield
 
     def filters(self) -> FilterChain:
         if self.previous and self._is_same("filters"):
@@ -98,10 +119,11 @@ class _Job:
         built = build_filters(self.document.filters, "filters", self.problems)
         return compile_filters(built, (), "filters", self.problems)
 
-    def router(self, services: Mapping[str, Service | None]) -> Router:
+    def router(self, services: Mapping[str, Service | None]) -> Generator[None, None, Router]:
         if self.previous and self._is_same("routes") and services == self.previous.services:
             return self.previous.router
-        return RouteCompiler(services, self.sources.chance, self.problems).router(self.document.routes)
+        compiler = RouteCompiler(services, self.sources.chance, self.problems)
+        return (yield from compiler.router(self.document.routes))
 
     def _is_same(self, part: str) -> bool:
         return self.previous is not None and self.previous.hashes.get(part) == self.hashes[part]

@@ -56,18 +56,25 @@ class Shutdown(Struct, frozen=True):
 
 
 class Endpoint(Struct, frozen=True):
-    """One address of a pool and its weight among the pool's endpoints."""
+    """One address of a pool and its weight among the pool's endpoints.
+
+    `name` is the `host:port` that the address was resolved from, None where it was written as it is. `drain`: a person
+    takes it out.
+    """
 
     address: str
     weight: float = 1.0
+    name: str | None = None
+    drain: bool = False
 
 
 class Pool(Struct, frozen=True):
-    """One colour of a service. Raising `epoch` voids what binds held sessions to it."""
+    """One colour of a service. Raising `epoch` voids what binds held sessions to it. `drain`: a person empties it."""
 
     name: str
     endpoints: tuple[Endpoint, ...]
     epoch: int = 0
+    drain: bool = False
 
 
 class StickyKey(Struct, frozen=True):
@@ -139,7 +146,11 @@ class Limits(Struct, frozen=True):
 
 
 class Service(Struct, frozen=True):
-    """What a route leads to. `split` has the share of every pool that has one, as fractions that add up to 1."""
+    """What a route leads to. `split` has the share of every pool that has one, as fractions that add up to 1.
+
+    `table` is the bucket table of a sticky service (proxy.routing.split.BucketTable, encoded): it remembers how the
+    split came to be what it is, so only the controller makes one; None where there was none before.
+    """
 
     name: str
     pools: tuple[Pool, ...]
@@ -153,6 +164,7 @@ class Service(Struct, frozen=True):
     limits: Limits = Limits()
     slow_start: float | None = None
     filters: tuple[Plugin, ...] = ()
+    table: bytes | None = None
 
 
 class Route(Struct, frozen=True):

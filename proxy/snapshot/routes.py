@@ -1,6 +1,6 @@
 """Routes of a document, compiled."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -32,9 +32,13 @@ class RouteCompiler:
     chance: Callable[[], float]
     problems: Problems
 
-    def router(self, routes: tuple[doc.Route, ...]) -> Router:
-        """The route table; what is wrong with it is in `problems`."""
-        return Router([self._row(position, route) for position, route in enumerate(routes, 1)])
+    def router(self, routes: tuple[doc.Route, ...]) -> Generator[None, None, Router]:
+        """The route table, made in slices; what is wrong with it is in `problems`."""
+        rows = []
+        for position, route in enumerate(routes, 1):
+            rows.append(self._row(position, route))
+            yield
+        return Router(rows)
 
     def _row(self, position: int, route: doc.Route) -> Row:
         where = f"route #{position}{f' {route.name}' if route.name else ''}"

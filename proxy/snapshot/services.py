@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from math import ceil
 
 from proxy.filters import FILTERS
 from proxy.filters.registry import Filter
@@ -19,12 +20,13 @@ from proxy.snapshot.problems import Problems
 
 @dataclass(frozen=True, slots=True)
 class Sources:
-    """Where a compile gets what no document says: endpoints, chance, keys to sign with, and randomness for ids."""
+    """Where a compile gets what no service says: endpoints, chance, signing keys, random bytes, how many workers."""
 
     registry: EndpointRegistry
     chance: Callable[[], float]
     cookie_keys: tuple[str, ...]
     token: Callable[[int], bytes]
+    workers: int = 1
 
 
 def compile_service(
@@ -39,7 +41,9 @@ def compile_service(
     filters = build_filters(service.filters, where, problems)
     if balancer is None or len(problems.found) > before:
         return None
-    pools = tuple(sources.registry.pool(_pool(service, pool, balancer), sources.chance) for pool in service.pools)
+    pools = tuple(
+        sources.registry.pool(_pool(service, pool, balancer, sources.workers), sources.chance) for pool in service.pools
+    )
     return Service(
         ServiceSpec(
             name=service.name,
@@ -81,14 +85,15 @@ def _check(service: doc.Service, where: str, problems: Problems) -> None:
         problems.add(where, "sticky takes either a cookie or a key")
 
 
-def _pool(service: doc.Service, pool: doc.Pool, balancer: Balancer) -> PoolSpec:
+def _pool(service: doc.Service, pool: doc.Pool, balancer: Balancer, workers: int) -> PoolSpec:
     return PoolSpec(
         service=service.name,
         name=pool.name,
         members=tuple((endpoint.address, endpoint.weight) for endpoint in pool.endpoints),
         balancer=balancer,
-        probed=False,  # nothing probes yet, and an endpoint that waits for a probe takes nothing
-        limits=PoolLimits(service.limits.connections, service.limits.pending),
+        probed=service.health is not None,
+        drained=frozenset(endpoint.address for endpoint in pool.endpoints if endpoint.drain or pool.drain),
+        limits=PoolLimits(ceil(service.limits.connections / workers), ceil(service.limits.pending / workers)),
         budget=service.retry.budget,
     )
 
@@ -98,8 +103,11 @@ def _stickiness(service: doc.Service, sources: Sources, previous: Service | None
     if sticky is None:
         return None
     shares = {pool.name: service.split.get(pool.name, 0.0) for pool in service.pools}
-    table = previous.sticky.table if previous and previous.sticky else None
-    table = table.changed(shares) if table else BucketTable.first(shares)
+    if service.table is not None:
+        table = BucketTable.decode(service.table)
+    else:
+        before = previous.sticky.table if previous and previous.sticky else None
+        table = before.changed(shares) if before else BucketTable.first(shares)
     if sticky.key is not None:
         read = header_key if sticky.key.source == "header" else cookie_key
         return Stickiness(table, key=read(sticky.key.name))

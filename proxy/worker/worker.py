@@ -1,24 +1,26 @@
-"""A worker: compiles what it is given, serves it, and ends without losing a request."""
+"""A worker: serves what the controller says, on sockets that the master owns, and ends without losing a request."""
 
 import asyncio
 import logging
 import os
-import random
-import resource
-import signal
 import socket
 import time
-from typing import Final
+from collections.abc import Coroutine
+from typing import Any, Final
 
+from proxy.channel import messages as say
+from proxy.channel.frames import CONTROLLER, MASTER, Frame
+from proxy.channel.link import Link, decode
 from proxy.dataplane import wheel
 from proxy.dataplane.listener import Listener
 from proxy.dataplane.plane import Plane
+from proxy.pools import report as health
+from proxy.pools.endpoint import Endpoint
 from proxy.pools.registry import EndpointRegistry
-from proxy.snapshot.compile import Snapshot, compile_snapshot
+from proxy.snapshot.compile import CompileError
 from proxy.snapshot.document import Document
-from proxy.snapshot.document import Listener as ListenerPart
-from proxy.worker.health import HealthSnapshot
-from proxy.worker.start import Start
+from proxy.worker.counting import counted
+from proxy.worker.generations import Generations, OutOfStepError
 
 log = logging.getLogger("sluice")
 
@@ -26,99 +28,234 @@ _POLL: Final = 0.05  # seconds between looks at whether everything has ended
 
 
 class Worker:
-    """One worker process: its planes, its listeners, and the generation it serves."""
+    """One worker process: its plane, its listeners, its generations, and its end of the channel."""
 
-    def __init__(self, start: Start, loop: asyncio.AbstractEventLoop) -> None:
-        self._start = start
+    def __init__(self, loop: asyncio.AbstractEventLoop, channel: socket.socket) -> None:
         self._loop = loop
         self._registry = EndpointRegistry()
+        self._generations = Generations(self._registry)
+        self._sockets: dict[str, socket.socket] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._turn = asyncio.Lock()  # changes come one after the other
         self._ending = asyncio.Event()
-        self._ready = False
-        self._interrupted = False
-        snapshot = self._compile(start.document, generation=1, previous=None)
-        snapshot.activate()
-        self.plane = Plane(loop, snapshot, time.time)
-        self.health = Plane(loop, HealthSnapshot(lambda: self._ready), time.time)  # type: ignore[arg-type]
-        self.listeners = [self._listener(self.plane, part) for part in start.document.listeners]
-        admin = ListenerPart(start.document.admin.bind)
-        self.health_listener = self._listener(self.health, admin)
+        self._is_serving = False
+        self._has_successor = False
+        self.plane: Plane | None = None
+        self.listeners: dict[str, Listener] = {}
+        self.leaving: list[Listener] = []
+        self._link = Link(loop, channel, self._received, self._orphaned)
 
     async def run(self) -> None:
         """Serve until told to end, then end gracefully."""
-        for number in (signal.SIGTERM, signal.SIGINT):
-            self._loop.add_signal_handler(number, self._told_to_end, number)
-        for plane in (self.plane, self.health):
-            wheel.run(plane.wheel, self._loop.call_later, self._loop.time)
-        for listener in (*self.listeners, self.health_listener):
-            listener.start()
-            log.info("listening on %s", listener.bind)
-        self._ready = True
         await self._ending.wait()
         await self._end()
+        self._link.close()
 
-    def publish(self, document: Document, generation: int) -> None:
-        """Bring a new document into force; requests under way keep what they began with."""
-        snapshot = self._compile(document, generation, self.plane.snapshot)
-        self.plane.snapshot = snapshot
-        snapshot.activate()
-        for endpoint in self._registry.sweep():
+    # -- what the others say
+
+    def _received(self, frame: Frame) -> None:
+        message = decode(frame.body)
+        match message:
+            case say.StartWorker():
+                self._hold(message.binds, frame.descriptors)
+                self._later(self._start(message))
+            case say.Sockets():
+                self._hold(message.binds, frame.descriptors)
+            case say.Serve():
+                self._serve()
+            case say.Prepare():
+                self._later(self._prepare(message))
+            case say.Commit():
+                self._later(self._commit(message.generation))
+            case say.Abandon():
+                self._generations.abandon()
+            case say.Apply():
+                self._later(self._apply(message))
+            case say.Health():
+                self._take_health(message.report)
+            case say.Ask():
+                self._link.send(frame.peer, say.Counted(message.number, self._counted()))
+            case say.CutDrained():
+                self._link.send(frame.peer, self._cut(message))
+            case say.Drain():
+                self._has_successor = message.restart
+                self._ending.set()
+            case _:
+                pass  # meant for others, or of a later version
+
+    def _later(self, work: Coroutine[Any, Any, None]) -> None:
+        async def in_turn() -> None:
+            async with self._turn:
+                try:
+                    await work
+                except Exception:
+                    # The outermost guard: a worker that cannot follow a change must not serve something else.
+                    log.exception("a change failed in this worker: it ends, to be replaced")
+                    os._exit(1)
+
+        task = self._loop.create_task(in_turn())
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    def _orphaned(self) -> None:
+        log.error("the master has gone: finishing what is under way")
+        self._ending.set()
+
+    # -- generations
+
+    async def _start(self, start: say.StartWorker) -> None:
+        await self._generations.prepare(start.generation, -1, start.parts, ())
+        self._publish(start.generation)
+        self._take_health(start.health)
+        self._link.send(MASTER, say.Ready(start.generation))
+
+    async def _prepare(self, change: say.Prepare) -> None:
+        try:
+            await self._generations.prepare(change.generation, change.base, change.parts, change.dropped)
+        except (CompileError, OutOfStepError) as error:
+            self._refuse(change.generation, error)
+        else:
+            self._link.send(CONTROLLER, say.Prepared(change.generation))
+
+    async def _commit(self, generation: int) -> None:
+        try:
+            self._publish(generation)
+        except OutOfStepError as error:
+            self._refuse(generation, error)
+        else:
+            self._applied(generation)
+
+    async def _apply(self, change: say.Apply) -> None:
+        if change.generation <= self._generations.number:
+            self._applied(self._generations.number)
+            return
+        try:
+            await self._generations.prepare(change.generation, change.base, change.parts, change.dropped)
+        except (CompileError, OutOfStepError) as error:
+            self._refuse(change.generation, error)
+        else:
+            self._publish(change.generation)
+            self._applied(change.generation)
+
+    def _applied(self, generation: int) -> None:
+        self._link.send(MASTER, say.Applied(generation))
+        self._link.send(CONTROLLER, say.Applied(generation))
+
+    def _refuse(self, generation: int, error: CompileError | OutOfStepError) -> None:
+        problems = error.problems if isinstance(error, CompileError) else [str(error)]
+        self._link.send(CONTROLLER, say.Refused(generation, tuple(problems)))
+
+    def _publish(self, generation: int) -> None:
+        gone = self._generations.commit(generation)
+        snapshot, document = self._generations.snapshot, self._generations.document
+        if snapshot is None or document is None:
+            raise OutOfStepError("there is nothing to publish")
+        if self.plane is None:
+            self.plane = Plane(self._loop, snapshot, time.time)
+            self.plane.on_failing = self._failing
+            wheel.run(self.plane.wheel, self._loop.call_later, self._loop.time)
+        else:
+            self.plane.snapshot = snapshot
+        self._listen(self.plane, document)
+        for endpoint in gone:
             for upstream in tuple(endpoint.idle):
                 upstream.close()
 
-    def _compile(self, document: Document, generation: int, previous: Snapshot | None) -> Snapshot:
-        keys = document.cookie_keys or (self._start.cookie_key,)
-        return compile_snapshot(
-            document,
-            generation,
-            self._registry,
-            random.random,
-            previous=previous,
-            cookie_keys=keys,
-            token=os.urandom,
-        )
+    # -- listeners
 
-    def _listener(self, plane: Plane, part: ListenerPart) -> Listener:
-        sock = socket.socket(fileno=self._start.sockets[part.bind])
-        sock.set_inheritable(False)
-        return Listener(plane, part, sock)
+    def _hold(self, binds: tuple[str, ...], descriptors: tuple[int, ...]) -> None:
+        for bind, descriptor in zip(binds, descriptors, strict=True):
+            sock = socket.socket(fileno=descriptor)
+            sock.set_inheritable(False)
+            sock.setblocking(False)
+            if bind in self.listeners or bind in self._sockets:
+                sock.close()  # the one there is of the same place
+            else:
+                self._sockets[bind] = sock
 
-    def _told_to_end(self, number: int) -> None:
-        if self._interrupted:
-            log.warning("interrupted a second time: ending at once")
-            os._exit(1)
-        self._interrupted = number == signal.SIGINT
-        self._ending.set()
+    def _listen(self, plane: Plane, document: Document) -> None:
+        """Have exactly the listeners of this document; those it has already go on as they are."""
+        wanted = {part.bind: part for part in document.listeners}
+        for bind in self.listeners.keys() - wanted.keys():
+            listener = self.listeners.pop(bind)
+            listener.close()
+            self.leaving.append(listener)
+            self._loop.call_later(document.shutdown.idle, self._empty, listener)
+        for bind, part in wanted.items():
+            there = self.listeners.get(bind)
+            if there is not None:
+                there.change(part)
+            elif bind in self._sockets:
+                self.listeners[bind] = Listener(plane, part, self._sockets.pop(bind))
+                if self._is_serving:
+                    self.listeners[bind].start()
+        for sock in self._sockets.values():
+            sock.close()  # of a document that was not to be
+        self._sockets.clear()
+
+    def _empty(self, listener: Listener) -> None:
+        """Close what is idle on a listener that is no more, until nothing is left."""
+        for connection in tuple(listener.connections):
+            connection.close_if_idle()
+        if listener.is_busy:
+            self._loop.call_later(_POLL, self._empty, listener)
+        elif listener in self.leaving:
+            self.leaving.remove(listener)
+
+    def _serve(self) -> None:
+        self._is_serving = True
+        for listener in self.listeners.values():
+            listener.start()
+
+    # -- endpoints
+
+    def _take_health(self, told: bytes) -> None:
+        if told:
+            health.bring_in(self._registry, health.decode(told))
+
+    def _failing(self, endpoint: Endpoint) -> None:
+        self._link.send(CONTROLLER, say.Ejected(endpoint.service, endpoint.pool, endpoint.address))
+
+    def _counted(self) -> bytes:
+        return counted(self.plane, self._registry, self._all_listeners()) if self.plane else b""
+
+    def _cut(self, order: say.CutDrained) -> say.Cut:
+        if self.plane is None:
+            return say.Cut(order.number, 0, 0)
+        tunnels, exchanges = self.plane.cut(order.service, order.pool, order.address, self._all_listeners(), order.cut)
+        return say.Cut(order.number, tunnels, exchanges)
+
+    def _all_listeners(self) -> list[Listener]:
+        return [*self.listeners.values(), *self.leaving]
+
+    # -- the end
 
     async def _end(self) -> None:
-        """Not ready, but serving; then no new connections; then nothing left, or too late."""
-        settings = self._start.document.shutdown
-        self._ready = False
-        await asyncio.sleep(settings.delay)
-        self.plane.draining = True
-        for listener in self.listeners:
+        """Take requests a little longer, then no new connections; then nothing left, or too late."""
+        document, plane = self._generations.document, self.plane
+        if document is None or plane is None:
+            return
+        settings = document.shutdown
+        if not self._has_successor and not self._link.is_closed:
+            await asyncio.sleep(settings.delay)
+        plane.draining = True
+        for listener in self.listeners.values():
             listener.close()
-        end = self._loop.time() + settings.grace
-        idle = self._loop.time() + settings.idle
-        while self._busy() and self._loop.time() < end:
+        now = self._loop.time()
+        end = now + (document.restart_grace if self._has_successor else settings.grace)
+        while self._is_busy() and self._loop.time() < end:
             await asyncio.sleep(_POLL)
-            if self._loop.time() >= idle:
+            if self._loop.time() >= now + settings.idle:
                 self._close_idle()
-        for listener in (*self.listeners, self.health_listener):
+        for listener in self._all_listeners():
             for connection in tuple(listener.connections):
                 connection.close()
-            listener.close()
-        await self.plane.close()
+        await plane.close()
 
-    def _busy(self) -> bool:
-        return bool(self.plane.tunnels) or any(listener.is_busy for listener in self.listeners)
+    def _is_busy(self) -> bool:
+        return bool(self.plane and self.plane.tunnels) or any(each.is_busy for each in self._all_listeners())
 
     def _close_idle(self) -> None:
-        for listener in self.listeners:
+        for listener in self._all_listeners():
             for connection in tuple(listener.connections):
                 connection.close_if_idle()
-
-
-def raise_descriptor_limit() -> None:
-    """As many descriptors as the system lets us have: two for each connection."""
-    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))

@@ -66,7 +66,7 @@ async def proxy(sluice: Factory, plain: Any, aiohttp_port: int) -> Any:
 
 def _peak(proxy: Any) -> int:
     """The most memory the proxy has ever used, in KiB."""
-    status = Path(f"/proc/{proxy.process.pid}/status").read_text()
+    status = Path(f"/proc/{proxy.worker}/status").read_text()
     return int(status.partition("VmHWM:")[2].split()[0])
 
 

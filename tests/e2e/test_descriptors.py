@@ -17,7 +17,7 @@ async def test_proxy_without_descriptors_serves_whom_it_has_and_blames_no_endpoi
     proxy = await sluice(plain(back.address, "ejection: {consecutive_errors: 1}\ntimeouts: {upstream_idle: 1m}"))
     first = await proxy.connect()
     assert (await first.ask(GET)).status == 200
-    resource.prlimit(proxy.process.pid, resource.RLIMIT_NOFILE, (40, 40))
+    resource.prlimit(proxy.worker, resource.RLIMIT_NOFILE, (40, 40))
     crowd = [await proxy.connect() for _ in range(60)]
     async with asyncio.timeout(15):
         while "cannot accept" not in proxy.output:

@@ -30,7 +30,7 @@ def reason(response: Any) -> tuple[int, bytes | None]:
 
 def processor_time(proxy: Any) -> float:
     """Seconds of processor that the proxy has used."""
-    fields = Path(f"/proc/{proxy.process.pid}/stat").read_text().rpartition(")")[2].split()
+    fields = Path(f"/proc/{proxy.worker}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
@@ -183,8 +183,8 @@ async def test_body_limit_is_kept_to_the_byte(sluice: Factory, origin: Factory, 
 
 async def exhaust(proxy: Any) -> list[Any]:
     """Take every descriptor that the proxy has left, and ask for more; the clients that did it."""
-    used = len(os.listdir(f"/proc/{proxy.process.pid}/fd"))  # noqa: PTH208 - a count, nothing more
-    resource.prlimit(proxy.process.pid, resource.RLIMIT_NOFILE, (used + 20, used + 20))
+    used = len(os.listdir(f"/proc/{proxy.worker}/fd"))  # noqa: PTH208 - a count, nothing more
+    resource.prlimit(proxy.worker, resource.RLIMIT_NOFILE, (used + 20, used + 20))
     clients = [await proxy.connect() for _ in range(30)]
     async with asyncio.timeout(15):
         while "cannot accept" not in proxy.output:

@@ -84,13 +84,13 @@ async def server(tmp_path: Path) -> AsyncIterator[Callable[..., Awaitable[str]]]
 
 def grown(proxy: Any) -> int:
     """The most memory that the proxy has ever used, in KiB."""
-    status = Path(f"/proc/{proxy.process.pid}/status").read_text()
+    status = Path(f"/proc/{proxy.worker}/status").read_text()
     return int(status.partition("VmHWM:")[2].split()[0])
 
 
 def descriptors(proxy: Any) -> int:
     """How many descriptors the proxy has open."""
-    return len(os.listdir(f"/proc/{proxy.process.pid}/fd"))  # noqa: PTH208 - a count, nothing more
+    return len(os.listdir(f"/proc/{proxy.worker}/fd"))  # noqa: PTH208 - a count, nothing more
 
 
 async def send_stream(writer: asyncio.StreamWriter, stream: Stream, size: int) -> None:

@@ -73,8 +73,8 @@ def test_new_endpoint_is_up_unless_it_has_a_probe_to_pass(
         (State.UNPROVEN, State.UP),
         (State.DOWN, State.UP),
         (State.EJECTED, State.EJECTED),
-        (State.DRAINING, State.DRAINING),
-        (State.DRAINED, State.DRAINED),
+        (State.DRAINING, State.UP),  # nobody drains it any more
+        (State.DRAINED, State.UP),
     ],
 )
 def test_reload_that_takes_the_probe_away_frees_only_what_waits_for_it(state: State, kept: State) -> None:

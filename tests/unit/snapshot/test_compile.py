@@ -60,8 +60,8 @@ def test_service_has_what_the_document_says(facts: Facts) -> None:
     assert (route.retry_methods, snapshot.generation) == (frozenset({b"PUT"}), 7)
     blue = got.pools["blue"]
     assert [(each.address, each.weight, each.state) for each in blue.endpoints] == [
-        ("b0", 1.0, State.UP),
-        ("b1", 2.0, State.UP),
+        ("b0", 1.0, State.UNPROVEN),
+        ("b1", 2.0, State.UNPROVEN),
     ]
     assert (blue.shared.limits.connections, blue.shared.limits.pending, blue.spec.budget) == (5, 6, 0.5)
 

@@ -1,0 +1,368 @@
+"""The verbs: every change of a running proxy goes through here, one after the other, and by one road.
+
+A verb makes a new state, the state and the file make a desired document, the fleet brings it into force everywhere,
+and then it is stored, written into the journal, and answered.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable, Coroutine, Mapping
+from dataclasses import dataclass
+from typing import Any, Final, Protocol
+
+from proxy.control.desired import all_shares, desired, reconciled, shares_of, with_tables
+from proxy.control.fleet import Change, Fleet, Outcome
+from proxy.control.journal import Journal
+from proxy.control.refusal import Refusal, unknown
+from proxy.control.state import Drain, EndpointOverride, Past, Shares, State, same_shares
+from proxy.control.views import per_cent
+from proxy.snapshot.document import Document, Pool, Service
+from proxy.snapshot.parts import hashes, parts, service_part
+
+log = logging.getLogger("sluice")
+
+DRAIN_DEADLINE: Final = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class Who:
+    """Who asks for a change, and on what terms. `etag`: only if the service is still as this says."""
+
+    name: str
+    reason: str | None = None
+    force: bool = False
+    etag: str | None = None
+
+
+class Keeper(Protocol):
+    """Where the state is kept."""
+
+    def save(self, state: State) -> None:
+        """Keep it."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """What the control needs of the process around it.
+
+    `resolve` puts addresses for host names into a document, `is_usable` tells whether an endpoint (service, pool,
+    address) takes requests, `later` calls back after so many seconds, `spawn` runs a task, `wall` is the time of day.
+    """
+
+    fleet: Fleet
+    journal: Journal
+    keeper: Keeper
+    cookie_key: str
+    resolve: Callable[[Document], Document]
+    is_usable: Callable[[str, str, str], bool]
+    later: Callable[[float, Callable[[], None]], Any]
+    spawn: Callable[[Coroutine[Any, Any, None]], None]
+    wall: Callable[[], float]
+
+
+class Control:
+    """The proxy's one writer. `file` is the last valid file, `document` what is in force, as `generation`."""
+
+    def __init__(
+        self, world: World, file: Document, state: State, generation: int, in_force: Mapping[str, bytes]
+    ) -> None:
+        self.world = world
+        self.file = file
+        self.state = state
+        self.generation = generation
+        self.document = file
+        self._parts: Mapping[str, bytes] = in_force
+        self._lock = asyncio.Lock()
+        self._published = bool(in_force)
+
+    # -- the file
+
+    async def take_file(self, file: Document, *, by: str = "file") -> bool:
+        """A new valid file: bring what it makes of the overrides into force. Was anything changed?"""
+        async with self._lock:
+            before = {service.name: all_shares(service, self.state) for service in self.file.services}
+            tables = self.state.tables
+            state, ended = reconciled(file, self.state)
+            # The first time, the stored tables may be of a split that the file had before.
+            state = with_tables(state, file, before if self._published else {})
+            for service in file.services:
+                old = before.get(service.name)
+                if old is not None and not same_shares(old, all_shares(service, state)):
+                    state = state.with_past(service.name, Past(old, tables.get(service.name)))
+            changed = await self._publish(file, state, is_small=False)
+            for each in ended:
+                self._note("override_ended", by, service=each.service, text=each.what)
+            if changed:
+                self._note("config_applied", by, text=f"generation {self.generation}")
+            return changed
+
+    async def refresh(self, why: str) -> None:
+        """The same file and state again, because something around them has changed (an address of a host name)."""
+        async with self._lock:
+            if await self._publish(self.file, self.state, is_small=True):
+                self._note("refreshed", "sluice", text=why)
+
+    # -- splits
+
+    async def split(self, name: str, shares: Shares, who: Who, *, move: bool = False) -> Outcome:
+        """Set a service's split; shares are relative."""
+        async with self._lock:
+            service = self._service(name, who)
+            for pool in shares:
+                if pool not in {each.name for each in service.pools}:
+                    raise unknown("pool", pool, [each.name for each in service.pools])
+            total = sum(shares.values())
+            value = {pool: share / total for pool, share in shares.items()}
+            self._refuse_nowhere(service, value, self.state, who)
+            return await self._set_split(service, value, who, "split", move=move)
+
+    async def flip(self, name: str, to: str, who: Who, *, move: bool = False) -> Outcome:
+        """Give one pool everything, at once."""
+        async with self._lock:
+            service = self._service(name, who)
+            pool = self._pool(service, to)
+            if not who.force and not self._has_usable(service.name, pool, self.state):
+                raise Refusal(409, f"pool {to} has no usable endpoint; with force it is done all the same")
+            return await self._set_split(service, {to: 1.0}, who, "flip", move=move)
+
+    async def undo(self, name: str, who: Who) -> Outcome:
+        """Back to the split, and the bucket table, before the last change, whoever made it."""
+        async with self._lock:
+            service = self._service(name, who)
+            past = self.state.past.get(name)
+            if past is None:
+                raise Refusal(409, f"there is nothing to undo: the split of {name} was not changed")
+            gone = {pool for pool, share in past.shares.items() if share} - {pool.name for pool in service.pools}
+            if gone:
+                raise Refusal(409, f"pool {min(gone)} is gone; set the split instead")
+            self._refuse_nowhere(service, past.shares, self.state, who)
+            return await self._set_split(service, past.shares, who, "undo", table=past.table)
+
+    async def reset(self, name: str, who: Who) -> Outcome:
+        """Back to the file's split."""
+        async with self._lock:
+            service = self._service(name, who)
+            return await self._set_split(service, service.split, who, "reset")
+
+    # -- drains
+
+    async def drain(
+        self, name: str, pool_name: str, address: str | None, who: Who, *, deadline: float | None, cut: bool
+    ) -> Outcome:
+        """Take a pool or an endpoint out: nothing new; what runs goes on until it ends or the deadline."""
+        async with self._lock:
+            service = self._service(name, who)
+            pool = self._pool(service, pool_name)
+            if address is not None:
+                self._endpoint(pool, address)
+            patience = DRAIN_DEADLINE if deadline is None else deadline
+            drain = Drain(name, pool_name, address, self.world.wall() + patience, cut)
+            state = self.state.with_drain(drain)
+            self._refuse_nowhere(service, shares_of(service, state), state, who)
+            outcome = await self._small(state, who, "drain", name, after=_where(pool_name, address))
+            self.world.later(patience, lambda: self._deadline(drain))
+            return outcome
+
+    async def restore(self, name: str, pool_name: str, address: str | None, who: Who) -> Outcome:
+        """Back in; proven again first."""
+        async with self._lock:
+            service = self._service(name, who)
+            pool = self._pool(service, pool_name)
+            if address is not None:
+                self._endpoint(pool, address)
+            if address is not None and self._drain_of(name, pool_name, None) is not None:
+                raise Refusal(409, f"the whole pool {pool_name} is drained; restore the pool")
+            state = self.state.without_drain(name, pool_name, address)
+            return await self._small(state, who, "restore", name, after=_where(pool_name, address))
+
+    def _drain_of(self, service: str, pool: str, address: str | None) -> Drain | None:
+        key = (service, pool, address)
+        return next((each for each in self.state.drains if (each.service, each.pool, each.address) == key), None)
+
+    def _deadline(self, drain: Drain) -> None:
+        if self._drain_of(drain.service, drain.pool, drain.address) != drain:
+            return  # it was restored, or drained anew
+        self.world.spawn(self._cut(drain))
+
+    async def _cut(self, drain: Drain) -> None:
+        """The deadline: held sessions move, tunnels are closed, and exchanges where that was asked for."""
+        async with self._lock:
+            if self._drain_of(drain.service, drain.pool, drain.address) != drain:
+                return
+            if drain.address is None:
+                state = self.state.with_epoch(drain.service, drain.pool)
+                await self._publish(self.file, state, is_small=True)
+        tunnels, exchanges = await self.world.fleet.cut(drain.service, drain.pool, drain.address, exchanges=drain.cut)
+        where = _where(drain.pool, drain.address)
+        text = f"deadline of the drain of {where}: {tunnels} tunnels and {exchanges} exchanges cut"
+        self._note("drain_deadline", "sluice", service=drain.service, text=text)
+
+    # -- endpoints
+
+    async def add_endpoint(self, name: str, pool_name: str, address: str, weight: float, who: Who) -> Outcome:
+        """An endpoint more, or another weight for one that is there."""
+        async with self._lock:
+            service = self._service(name, who)
+            self._pool(service, pool_name)
+            override = EndpointOverride(name, pool_name, address, _weight_in(service, pool_name, address), weight)
+            state = self.state.with_endpoint(override)
+            return await self._small(
+                state, who, "endpoint_added", name, after={"pool": pool_name, "address": address, "weight": weight}
+            )
+
+    async def remove_endpoint(self, name: str, pool_name: str, address: str, who: Who) -> Outcome:
+        """An endpoint less; what runs on it ends in peace."""
+        async with self._lock:
+            service = self._service(name, who)
+            pool = self._pool(service, pool_name)
+            self._endpoint(pool, address)
+            override = EndpointOverride(name, pool_name, address, _weight_in(service, pool_name, address), None)
+            state = self.state.with_endpoint(override).without_drain(name, pool_name, address)
+            left = desired(self.file, state, "").services
+            rest = next(each for of in left if of.name == name for each in of.pools if each.name == pool_name)
+            if not rest.endpoints:
+                raise Refusal(409, f"{address} is the only endpoint of pool {pool_name}; add another one first")
+            self._refuse_nowhere(service, shares_of(service, state), state, who)
+            return await self._small(
+                state, who, "endpoint_removed", name, after={"pool": pool_name, "address": address}
+            )
+
+    # -- what others ask
+
+    def etag(self, name: str) -> str:
+        """What changes whenever the service does."""
+        part = self._parts.get(service_part(name), b"")
+        return f'"{hashes({name: part})[name].hex()}"'
+
+    def split_of(self, name: str) -> Shares:
+        """The split in force."""
+        return all_shares(self._service(name, Who("")), self.state)
+
+    def usable_pools(self, service: Service) -> list[str]:
+        """Pools that have at least one usable endpoint."""
+        return [pool.name for pool in service.pools if self._has_usable(service.name, pool, self.state)]
+
+    # -- inside
+
+    def _service(self, name: str, who: Who) -> Service:
+        service = next((each for each in self.file.services if each.name == name), None)
+        if service is None:
+            raise unknown("service", name, [each.name for each in self.file.services])
+        if who.etag is not None and who.etag not in ("*", self.etag(name)):
+            raise Refusal(412, f"service {name} was changed by someone else meanwhile")
+        return service
+
+    def _pool(self, service: Service, name: str) -> Pool:
+        """The pool as it is in force, endpoints added and removed included."""
+        in_force = next((each for each in self.document.services if each.name == service.name), service)
+        pool = next((each for each in in_force.pools if each.name == name), None)
+        if pool is None:
+            raise unknown("pool", name, [each.name for each in service.pools])
+        return pool
+
+    def _endpoint(self, pool: Pool, address: str) -> None:
+        if all(address not in (each.address, each.name) for each in pool.endpoints):
+            there = [each.name or each.address for each in pool.endpoints]
+            raise unknown("endpoint", address, list(dict.fromkeys(there)))
+
+    def _has_usable(self, service: str, pool: Pool, state: State) -> bool:
+        drained = {each.address for each in state.drains if (each.service, each.pool) == (service, pool.name)}
+        if None in drained:
+            return False
+        gone = {
+            each.address
+            for each in state.endpoints
+            if (each.service, each.pool, each.value) == (service, pool.name, None)
+        }
+        out = drained | gone
+        return any(
+            endpoint.address not in out
+            and endpoint.name not in out
+            and self.world.is_usable(service, pool.name, endpoint.address)
+            for endpoint in pool.endpoints
+            if endpoint.weight
+        )
+
+    def _refuse_nowhere(self, service: Service, shares: Shares, state: State, who: Who) -> None:
+        """409 for what would leave the service's weight nowhere usable, where it is somewhere now."""
+        if who.force:
+            return
+        pools = [self._pool(service, name) for name, share in shares.items() if share]
+        if any(self._has_usable(service.name, pool, state) for pool in pools):
+            return
+        names = ", ".join(pool.name for pool in pools)
+        where = f"{service.name} with weight only on {names}, where no endpoint is usable"
+        raise Refusal(409, f"that would leave {where}; with force it is done all the same")
+
+    async def _set_split(
+        self, service: Service, value: Shares, who: Who, kind: str, *, move: bool = False, table: bytes | None = None
+    ) -> Outcome:
+        before = all_shares(service, self.state)
+        state = self.state.with_split(service.name, service.split, value)
+        after = all_shares(service, state)
+        if not same_shares(before, after):
+            state = state.with_past(service.name, Past(before, self.state.tables.get(service.name)))
+        if move:
+            for pool in service.pools:
+                if after[pool.name] < before[pool.name]:
+                    state = state.with_epoch(service.name, pool.name)
+        if table is not None:
+            state = state.with_table(service.name, table)
+        else:
+            state = with_tables(state, self.file, self._splits_but(service.name, before))
+        return await self._small(state, who, kind, service.name, before=per_cent(before), after=per_cent(after))
+
+    def _splits_but(self, name: str, before: Shares) -> dict[str, Shares]:
+        splits = {each.name: all_shares(each, self.state) for each in self.file.services}
+        return {**splits, name: before}
+
+    async def _small(
+        self, state: State, who: Who, kind: str, service: str, *, before: Any = None, after: Any = None
+    ) -> Outcome:
+        outcome = await self._publish_outcome(self.file, state, is_small=True)
+        self._note(kind, who.name, service=service, before=before, after=after, reason=who.reason)
+        return outcome
+
+    async def _publish(self, file: Document, state: State, *, is_small: bool) -> bool:
+        generation = self.generation
+        await self._publish_outcome(file, state, is_small=is_small)
+        return self.generation != generation
+
+    async def _publish_outcome(self, file: Document, state: State, *, is_small: bool) -> Outcome:
+        """The one road: desired, in parts, into force everywhere, then remembered."""
+        document = self.world.resolve(desired(file, state, self.world.cookie_key))
+        found = parts(document)
+        changed = {name: data for name, data in found.items() if self._parts.get(name) != data}
+        dropped = tuple(name for name in self._parts if name not in found)
+        outcome = Outcome()
+        if changed or dropped or not self._published:
+            change = Change(self.generation + 1, document, found, changed, dropped, is_small)
+            outcome = await self.world.fleet.apply(change)
+            if outcome.problems:
+                raise Refusal(422, "the workers refuse it, and nothing was changed", outcome.problems)
+            self.generation += 1
+            self._published = True
+        self.file, self.state, self.document, self._parts = file, state, document, found
+        self.world.keeper.save(state)
+        return outcome
+
+    def _note(self, kind: str, by: str, **fields: Any) -> None:
+        event = self.world.journal.write(kind, by=by, generation=self.generation, **fields)
+        log.info(
+            "%s%s by %s%s",
+            kind,
+            f" {event.service}" if event.service else "",
+            by,
+            f": {event.text or event.after}" if event.text or event.after else "",
+        )
+
+
+def _weight_in(service: Service, pool: str, address: str) -> float | None:
+    """The file's weight of an endpoint; None where the file does not have it."""
+    endpoints = (each for of in service.pools if of.name == pool for each in of.endpoints)
+    return next((each.weight for each in endpoints if address in (each.address, each.name)), None)
+
+
+def _where(pool: str, address: str | None) -> str:
+    return pool if address is None else f"{pool} {address}"

@@ -1,0 +1,110 @@
+"""What was decided besides the file: overrides, drains, epochs, bucket tables and what `undo` would bring back.
+
+Plain frozen values. Every change is a function from one state to the next; proxy/control/desired.py makes documents of
+them, the store keeps them.
+"""
+
+from typing import Self, TypeAlias
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from proxy.routing.split import exact_shares
+
+Shares: TypeAlias = dict[str, float]
+
+
+class SplitOverride(Struct, frozen=True):
+    """A service's split as somebody set it, and the file's that it replaced."""
+
+    file: Shares
+    value: Shares
+
+
+class EndpointOverride(Struct, frozen=True):
+    """One endpoint's presence and weight as somebody set them, and the file's. `None`: it is not there."""
+
+    service: str
+    pool: str
+    address: str
+    file: float | None
+    value: float | None
+
+
+class Drain(Struct, frozen=True):
+    """A person takes an endpoint out or, without an address, a whole pool. `deadline` is wall time."""
+
+    service: str
+    pool: str
+    address: str | None = None
+    deadline: float = 0.0
+    cut: bool = False
+
+
+class Past(Struct, frozen=True):
+    """A split as it was, with its bucket table."""
+
+    shares: Shares
+    table: bytes | None = None
+
+
+class State(Struct, frozen=True):
+    """Everything that is decided besides the file. `epochs` go by service and pool."""
+
+    splits: dict[str, SplitOverride] = {}
+    endpoints: tuple[EndpointOverride, ...] = ()
+    drains: tuple[Drain, ...] = ()
+    epochs: dict[str, dict[str, int]] = {}
+    tables: dict[str, bytes] = {}
+    past: dict[str, Past] = {}
+
+    def with_split(self, service: str, file: Shares, value: Shares) -> Self:
+        """The service's split is `value`, whatever the file says; equal to the file's, there is no override."""
+        splits = {name: split for name, split in self.splits.items() if name != service}
+        if not same_shares(file, value):
+            splits[service] = SplitOverride(file, value)
+        return replace(self, splits=splits)
+
+    def with_endpoint(self, override: EndpointOverride) -> Self:
+        """One endpoint is there with this weight, or is not there, whatever the file says."""
+        others = tuple(each for each in self.endpoints if endpoint_key(each) != endpoint_key(override))
+        return replace(self, endpoints=others if override.value == override.file else (*others, override))
+
+    def with_drain(self, drain: Drain) -> Self:
+        """This pool or endpoint is to take nothing new."""
+        return replace(self, drains=(*self._other_drains(drain), drain))
+
+    def without_drain(self, service: str, pool: str, address: str | None) -> Self:
+        """Back in; a pool with every one of its endpoints."""
+        return replace(self, drains=self._other_drains(Drain(service, pool, address)))
+
+    def with_epoch(self, service: str, pool: str) -> Self:
+        """Sessions that were bound to the pool are so no longer."""
+        of_service = self.epochs.get(service, {})
+        return replace(self, epochs={**self.epochs, service: {**of_service, pool: of_service.get(pool, 0) + 1}})
+
+    def with_past(self, service: str, past: Past) -> Self:
+        """What `undo` brings back."""
+        return replace(self, past={**self.past, service: past})
+
+    def with_table(self, service: str, table: bytes | None) -> Self:
+        """The service's bucket table; None where it has none any more."""
+        tables = {name: data for name, data in self.tables.items() if name != service}
+        return replace(self, tables=tables if table is None else {**tables, service: table})
+
+    def _other_drains(self, drain: Drain) -> tuple[Drain, ...]:
+        def is_other(each: Drain) -> bool:
+            same_pool = (each.service, each.pool) == (drain.service, drain.pool)
+            return not (same_pool and drain.address in (None, each.address))
+
+        return tuple(filter(is_other, self.drains))
+
+
+def endpoint_key(override: EndpointOverride) -> tuple[str, str, str]:
+    """Which endpoint it is about."""
+    return override.service, override.pool, override.address
+
+
+def same_shares(one: Shares, other: Shares) -> bool:
+    """Do two splits mean the same? 95 and 5 are 19 and 1, and a share of 0 is none."""
+    return {k: v for k, v in exact_shares(one).items() if v} == {k: v for k, v in exact_shares(other).items() if v}

@@ -1,0 +1,121 @@
+"""What is shown of a running proxy: plain values that the admin API encodes, and its schema is made of."""
+
+from typing import Any, Literal, TypeAlias
+
+from msgspec import Struct
+
+PoolStateName: TypeAlias = Literal["active", "draining", "drained"]
+EndpointStateName: TypeAlias = Literal["unproven", "up", "down", "ejected", "draining", "drained", "removed"]
+
+
+class EndpointView(Struct, frozen=True, omit_defaults=False):
+    """One endpoint. `why` is the last probe's outcome or what took it out, `name` what it was resolved from."""
+
+    address: str
+    state: EndpointStateName
+    weight: float
+    in_flight: int
+    tunnels: int
+    sessions: int = 0
+    name: str | None = None
+    why: str | None = None
+
+
+class PoolView(Struct, frozen=True):
+    """One pool; `weight` is its share of the split in per cent."""
+
+    weight: float
+    state: PoolStateName
+    endpoints: tuple[EndpointView, ...]
+
+
+class ServiceView(Struct, frozen=True):
+    """A service: its split in per cent, where that comes from, and its pools."""
+
+    name: str
+    split: dict[str, float]
+    split_from: Literal["file", "override"]
+    pools: dict[str, PoolView]
+    generation: int
+    warnings: tuple[str, ...] = ()
+
+
+class WorkerStatus(Struct, frozen=True):
+    """One worker."""
+
+    pid: int
+    state: str
+    generation: int
+    slot: int
+
+
+class OverrideView(Struct, frozen=True):
+    """Something that differs from the file because somebody said so. `field` is split, endpoint or drain."""
+
+    service: str
+    field: Literal["split", "endpoint", "drain"]
+    file: Any
+    value: Any
+    pool: str | None = None
+    address: str | None = None
+
+
+class ReloadCounts(Struct, frozen=True):
+    """Reloads of the configuration since the controller started, by what became of them."""
+
+    applied: int = 0
+    unchanged: int = 0
+    rejected: int = 0
+
+
+class StatusView(Struct, frozen=True):
+    """The whole proxy at a glance. `problems` are what is wrong now, one sentence each."""
+
+    version: str
+    build: str
+    generation: int
+    workers: tuple[WorkerStatus, ...]
+    uptime: float
+    reloads: ReloadCounts
+    problems: tuple[str, ...]
+    overrides: tuple[OverrideView, ...]
+    config: str
+
+
+class ReloadView(Struct, frozen=True):
+    """What became of a reload."""
+
+    generation: int
+    changed: bool
+    warnings: tuple[str, ...] = ()
+
+
+class CheckView(Struct, frozen=True):
+    """What a check of the configuration on disk found."""
+
+    valid: bool
+    problems: tuple[str, ...]
+    warnings: tuple[str, ...]
+
+
+class DiffView(Struct, frozen=True):
+    """How what is in force differs from the file."""
+
+    overrides: tuple[OverrideView, ...]
+
+
+class CutView(Struct, frozen=True):
+    """A drain that was begun, with what it cut at once."""
+
+    service: ServiceView
+    cut: int = 0
+
+
+def per_cent(shares: dict[str, float]) -> dict[str, float]:
+    """Shares of one as shares of a hundred; whole numbers where they are."""
+    return {name: _plain(share * 100) for name, share in shares.items()}
+
+
+def _plain(number: float) -> float:
+    rounded = round(number, 9)
+    return int(rounded) if rounded == int(rounded) else rounded

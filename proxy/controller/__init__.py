@@ -1,0 +1,1 @@
+"""The composition root of the controller process: real clocks, the channel, the store, the admin API."""

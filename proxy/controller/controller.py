@@ -1,0 +1,311 @@
+"""The controller: reads the configuration, watches it, answers the admin, and brings every change to the workers."""
+
+import asyncio
+import logging
+import os
+import socket
+import time
+from collections.abc import Coroutine
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from proxy.admin.server import AdminServer
+from proxy.channel import messages as say
+from proxy.channel.frames import MASTER, Frame
+from proxy.channel.link import Link, decode
+from proxy.config.load import Loaded, load
+from proxy.config.problems import Problem
+from proxy.control.control import Control, World
+from proxy.control.fleet import BindError
+from proxy.control.journal import Journal
+from proxy.control.refusal import Refusal
+from proxy.control.store import Store, StoreInUseError, default_path
+from proxy.control.views import CheckView, ReloadCounts, ReloadView
+from proxy.control.watch import Watch
+from proxy.controller.fleet import ChannelFleet, worker_count
+from proxy.snapshot.document import Document
+from proxy.snapshot.parts import DocumentReader, parts
+
+log = logging.getLogger("sluice")
+
+
+class Controller:
+    """One controller process. `run` returns when it has been told to end, and has let go of everything."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, channel: socket.socket) -> None:
+        self._loop = loop
+        self._link = Link(loop, channel, self._received, self._orphaned)
+        self._fleet = ChannelFleet(self._link, self._opened)
+        self._first: asyncio.Future[say.StartController] = loop.create_future()
+        self._activated: asyncio.Future[say.Activate] = loop.create_future()
+        self._ending = asyncio.Event()
+        self._tasks: set[asyncio.Task[Any]] = set()
+        self._sockets: dict[str, socket.socket] = {}
+        self._reloading = asyncio.Lock()
+        self._started = time.monotonic()
+        self._path = Path()
+        self._seen: bytes | None = None
+        self._is_stopping = False
+        self.file_problems: tuple[str, ...] = ()
+        self.warnings: tuple[str, ...] = ()
+        self.restart_problem = ""
+        self.reloads = ReloadCounts()
+        self.store: Store
+        self.control: Control
+        self.journal: Journal
+
+    async def run(self) -> None:
+        """Control until told to end."""
+        start = await self._first
+        self._path = Path(start.config)
+        self._fleet.adopt(start.children, start.binds)
+        try:
+            admin = await self._begin(start)
+        except _CannotStartError as error:
+            self._link.send(MASTER, say.Failed(error.problems))
+            await self._link.drain()
+            await self._ending.wait()
+            return
+        watch = Watch(self._path, lambda: self._later(self._file_changed()))
+        self._later(watch.run())
+        self._later(self._beat())
+        await self._ending.wait()
+        for task in tuple(self._tasks):
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await admin.close()
+        self.store.close()
+        self._link.close()
+
+    # -- the start
+
+    async def _begin(self, start: say.StartController) -> AdminServer:
+        loaded = await asyncio.to_thread(load, self._path, os.environ)
+        generation, in_force, notes = start.generation, start.parts, start.notes
+        if start.passive:
+            self._link.send(MASTER, say.Ready(generation))
+            active = await self._activated
+            generation, in_force, notes = active.generation, active.parts, active.notes
+            self._fleet.adopt(active.children, start.binds)
+        file = self._first_file(loaded, notes)
+        self._open_store(file)
+        self.journal = Journal(self.store, time.time)
+        world = World(
+            fleet=self._fleet,
+            journal=self.journal,
+            keeper=self.store,
+            cookie_key=self.store.cookie_key(),
+            resolve=_counted,
+            is_usable=lambda *_: True,
+            later=self._loop.call_later,
+            spawn=self._later,
+            wall=time.time,
+        )
+        self.control = Control(world, file, self.store.state(), generation, in_force)
+        try:
+            await self.control.take_file(file, by="start")
+        except BindError as error:
+            raise _CannotStartError(_bind_problems(loaded, error)) from error
+        except Refusal as error:
+            raise _CannotStartError(error.problems or (error.detail,)) from error
+        self._keep_file(file)
+        admin = AdminServer(self)
+        for address, sock in self._sockets.items():
+            await admin.listen(address, sock)
+        self._admin = admin
+        if not start.passive:
+            self._link.send(MASTER, say.Ready(self.control.generation))
+        return admin
+
+    def _first_file(self, loaded: Loaded, notes: dict[str, bytes]) -> Document:
+        """The file as it is or, where it is broken just now, as it was when it was not."""
+        self.warnings = tuple(map(str, loaded.warnings))
+        for warning in self.warnings:
+            log.warning("%s", warning)
+        if loaded.document is not None:
+            return loaded.document
+        if "file" not in notes:
+            raise _CannotStartError(tuple(map(str, loaded.problems)))
+        self._reject(loaded.problems)
+        return DocumentReader().read(msgspec.msgpack.decode(notes["file"], type=dict[str, bytes]))
+
+    def _open_store(self, file: Document) -> None:
+        path = Path(file.store) if file.store else default_path(str(self._path), os.environ)
+        self.store = Store(path, time.time)
+        try:
+            self.store.open()
+        except StoreInUseError as error:
+            raise _CannotStartError((f"sluice: {error}",)) from error
+        for problem in self.store.problems.values():
+            log.error("%s", problem)
+
+    def _opened(self, sockets: dict[str, int]) -> None:
+        """Our own listening sockets, from the master."""
+        for address, descriptor in sockets.items():
+            sock = socket.socket(fileno=descriptor)
+            sock.set_inheritable(False)
+            sock.setblocking(False)
+            if address in self._sockets:
+                sock.close()
+                continue
+            self._sockets[address] = sock
+            if hasattr(self, "_admin"):
+                self._later(self._admin.listen(address, sock))
+
+    # -- what the master and the workers say
+
+    def _received(self, frame: Frame) -> None:
+        message = decode(frame.body)
+        match message:
+            case say.StartController():
+                self._opened(dict(zip(message.binds, frame.descriptors, strict=True)))
+                self._first.set_result(message)
+            case say.Activate():
+                self._activated.set_result(message)
+            case say.Serve():
+                pass
+            case say.Drain():
+                self._ending.set()
+            case say.Signalled(what="reload"):
+                self._later(self._file_changed(force=True))
+            case say.Signalled(what="stop"):
+                self._is_stopping = True
+            case say.Restarting():
+                self.restart_problem = message.problem
+                if message.problem and hasattr(self, "control"):
+                    self.journal.write(
+                        "restart_refused", by="sluice", generation=self.control.generation, text=message.problem
+                    )
+            case _:
+                self._fleet.received(frame.peer, message, frame.descriptors)
+
+    def _orphaned(self) -> None:
+        log.error("the master has gone: the controller ends")
+        self._ending.set()
+
+    def _later(self, work: Coroutine[Any, Any, Any]) -> None:
+        task = self._loop.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._finished)
+
+    def _finished(self, task: "asyncio.Task[Any]") -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and task.exception() is not None:
+            log.error("a task of the controller failed", exc_info=task.exception())
+
+    async def _beat(self) -> None:
+        """Ask the workers every second: who does not answer is replaced, and the numbers are at hand."""
+        while True:
+            await asyncio.sleep(1.0)
+            await self._fleet.ask()
+
+    # -- the file
+
+    async def _file_changed(self, *, force: bool = False) -> None:
+        with suppress(Refusal):  # said already
+            await self.reload(by="signal" if force else "file")
+
+    async def reload(self, *, by: str) -> ReloadView:
+        """Read the configuration again; Refusal with its problems where it has some."""
+        async with self._reloading:
+            loaded = await asyncio.to_thread(load, self._path, os.environ)
+            if loaded.document is None:
+                self._reject(loaded.problems)
+                raise Refusal(422, "the configuration is not valid, and nothing was changed", self.file_problems)
+            try:
+                changed = await self.control.take_file(loaded.document, by=by)
+            except BindError as error:
+                self._refused_binds(loaded, error)
+                raise Refusal(422, "an address cannot be had, and nothing was changed", self.file_problems) from error
+            self.file_problems = ()
+            self.warnings = tuple(map(str, loaded.warnings))
+            counts = self.reloads
+            self.reloads = (
+                msgspec.structs.replace(counts, applied=counts.applied + 1)
+                if changed
+                else msgspec.structs.replace(counts, unchanged=counts.unchanged + 1)
+            )
+            self._keep_file(loaded.document)
+            return ReloadView(self.control.generation, changed, self.warnings)
+
+    def check(self) -> CheckView:
+        """What a reload would find."""
+        loaded = load(self._path, os.environ)
+        return CheckView(not loaded.problems, tuple(map(str, loaded.problems)), tuple(map(str, loaded.warnings)))
+
+    def _reject(self, problems: list[Problem]) -> None:
+        told = tuple(map(str, problems))
+        self.reloads = msgspec.structs.replace(self.reloads, rejected=self.reloads.rejected + 1)
+        if told != self.file_problems:
+            for problem in told:
+                log.error("the configuration is not taken: %s", problem)
+            if hasattr(self, "control"):
+                text = f"{told[0]}{f' (and {len(told) - 1} more)' if len(told) > 1 else ''}"
+                self.journal.write("config_rejected", by="file", generation=self.control.generation, text=text)
+        self.file_problems = told
+
+    def _refused_binds(self, loaded: Loaded, error: BindError) -> None:
+        self.reloads = msgspec.structs.replace(self.reloads, rejected=self.reloads.rejected + 1)
+        self.file_problems = _bind_problems(loaded, error)
+        for problem in self.file_problems:
+            log.error("the configuration is not taken: %s", problem)
+
+    def _keep_file(self, file: Document) -> None:
+        encoded = msgspec.msgpack.encode(parts(file))
+        if encoded != self._seen:
+            self._seen = encoded
+            self._fleet.keep_note("file", encoded)
+
+    # -- what the admin asks
+
+    @property
+    def fleet(self) -> ChannelFleet:
+        """The workers."""
+        return self._fleet
+
+    @property
+    def uptime(self) -> float:
+        """Seconds since this controller started."""
+        return time.monotonic() - self._started
+
+    @property
+    def config(self) -> str:
+        """Where the configuration is."""
+        return str(self._path)
+
+    def is_ready(self) -> bool:
+        """Does every worker serve the current generation, and is the proxy not ending?"""
+        return not self._is_stopping and self._fleet.is_ready()
+
+    def problems(self) -> tuple[str, ...]:
+        """What is wrong now, one sentence each."""
+        return (*self.file_problems, *self.store.problems.values(), *filter(None, (self.restart_problem,)))
+
+
+class _CannotStartError(Exception):
+    def __init__(self, problems: tuple[str, ...]) -> None:
+        super().__init__("; ".join(problems))
+        self.problems = problems
+
+
+def _counted(document: Document) -> Document:
+    """With the number of workers as a number: workers take their part of the limits by it."""
+    return msgspec.structs.replace(document, workers=worker_count(document))
+
+
+def _bind_problems(loaded: Loaded, error: BindError) -> tuple[str, ...]:
+    problems = []
+    for address, why in error.failed.items():
+        place = loaded.place_of_bind(address)
+        problem = place.problem(f"cannot listen on {address}: {why}", _remedy(why))
+        problems.append(str(loaded.hide(problem)))
+    return tuple(problems)
+
+
+def _remedy(why: str) -> str:
+    if why == os.strerror(13).lower():
+        return "ports below 1024 need CAP_NET_BIND_SERVICE; choose a higher one"
+    return "is another process, or another sluice, using it? choose another address, or stop that one"

@@ -1,0 +1,62 @@
+"""What a master tells its successor in the same process: it execs itself, and descriptors and children stay."""
+
+import os
+from typing import Self
+
+import msgspec
+
+from proxy.channel.messages import Parts
+
+
+class HeldChild(msgspec.Struct, frozen=True):
+    """A child that goes on. `unread` and `unsent` are what was under way on its channel."""
+
+    id: int
+    role: str
+    slot: int
+    pid: int
+    era: int
+    state: str
+    generation: int
+    protocol: int
+    is_doomed: bool
+    descriptor: int
+    unread: bytes
+    unsent: bytes
+
+
+class Handover(msgspec.Struct, frozen=True):
+    """Everything that outlives the exec. Sockets are descriptors by address, those of workers by slot too."""
+
+    config: str
+    next_id: int
+    era: int
+    restarts: int
+    generation: int
+    parts: Parts
+    notes: dict[str, bytes]
+    binds: tuple[str, ...]
+    own: tuple[str, ...]
+    workers: int
+    restart_grace: float
+    shutdown: float
+    children: tuple[HeldChild, ...]
+    slots: dict[str, dict[int, int]]
+    shared: dict[str, int]
+    own_sockets: dict[str, int]
+
+    def to_file(self) -> int:
+        """The descriptor of an inheritable file that has it."""
+        descriptor = os.memfd_create("sluice-handover", 0)
+        data = msgspec.msgpack.encode(self)
+        while data:
+            data = data[os.write(descriptor, data) :]
+        os.lseek(descriptor, 0, os.SEEK_SET)
+        os.set_inheritable(descriptor, True)
+        return descriptor
+
+    @classmethod
+    def from_file(cls, descriptor: int) -> Self:
+        """Read it, and close the file."""
+        with os.fdopen(descriptor, "rb") as file:
+            return msgspec.msgpack.decode(file.read(), type=cls)

@@ -1,0 +1,69 @@
+"""What a worker tells of itself when the controller asks: plain numbers that can be added up over workers."""
+
+from msgspec import Struct, msgpack
+
+from proxy.telemetry.histogram import Histogram
+
+
+class Durations(Struct, frozen=True):
+    """A histogram as it travels: only buckets that are not empty, and the sum in seconds."""
+
+    counts: dict[int, int]
+    total: float
+
+    @classmethod
+    def of(cls, histogram: Histogram) -> "Durations":
+        """What a histogram holds now."""
+        return cls({index: count for index, count in enumerate(histogram.counts) if count}, histogram.total)
+
+
+class PoolReport(Struct, frozen=True):
+    """One pool's counters since the worker started (proxy.telemetry.counters), and what it holds now."""
+
+    service: str
+    pool: str
+    requests: tuple[int, ...]
+    duration: Durations
+    retries: int = 0
+    resets: int = 0
+    timeouts: int = 0
+    connect_errors: int = 0
+    spilled: int = 0
+    panicked: int = 0
+    overflowed: int = 0
+    connections: int = 0
+    pending: int = 0
+
+
+class EndpointReport(Struct, frozen=True):
+    """One endpoint as this worker sees it now."""
+
+    service: str
+    pool: str
+    address: str
+    state: str
+    weight: float
+    in_flight: int
+    tunnels: int
+    idle: int
+
+
+class WorkerReport(Struct, frozen=True):
+    """Everything. `refusals` are replies of our own by reason, `connections` those of clients by listener."""
+
+    pools: tuple[PoolReport, ...]
+    endpoints: tuple[EndpointReport, ...]
+    unrouted: tuple[int, ...]
+    refusals: dict[str, int]
+    connections: dict[str, int]
+    tunnels: int
+
+
+def encode(report: WorkerReport) -> bytes:
+    """As bytes."""
+    return msgpack.encode(report)
+
+
+def decode(data: bytes) -> WorkerReport:
+    """From bytes; msgspec.DecodeError for anything else."""
+    return msgpack.decode(data, type=WorkerReport)

@@ -1,0 +1,60 @@
+"""What a worker has counted, collected when somebody asks; the ordinary way only adds to plain ints."""
+
+from collections import Counter
+from collections.abc import Iterable
+
+from proxy.dataplane.listener import Listener
+from proxy.dataplane.plane import Plane
+from proxy.pools.endpoint import Endpoint
+from proxy.pools.registry import EndpointRegistry
+from proxy.pools.state import PoolState
+from proxy.telemetry.report import Durations, EndpointReport, PoolReport, WorkerReport, encode
+
+
+def counted(plane: Plane, registry: EndpointRegistry, listeners: Iterable[Listener]) -> bytes:
+    """The worker's report, encoded."""
+    connections: Counter[str] = Counter()
+    for listener in listeners:
+        connections[listener.bind] += len(listener.connections)
+    return encode(
+        WorkerReport(
+            pools=tuple(map(_pool, registry.states())),
+            endpoints=tuple(map(_endpoint, registry)),
+            unrouted=tuple(plane.unrouted.requests),
+            refusals=dict(plane.refusals),
+            connections=dict(connections),
+            tunnels=len(plane.tunnels),
+        )
+    )
+
+
+def _pool(state: PoolState) -> PoolReport:
+    counters = state.counters
+    return PoolReport(
+        service=state.service,
+        pool=state.name,
+        requests=tuple(counters.requests),
+        duration=Durations.of(counters.duration),
+        retries=counters.retries,
+        resets=counters.resets,
+        timeouts=counters.timeouts,
+        connect_errors=counters.connect_errors,
+        spilled=counters.spilled,
+        panicked=counters.panicked,
+        overflowed=counters.overflowed,
+        connections=state.connections,
+        pending=len(state.pending),
+    )
+
+
+def _endpoint(endpoint: Endpoint) -> EndpointReport:
+    return EndpointReport(
+        service=endpoint.service,
+        pool=endpoint.pool,
+        address=endpoint.address,
+        state=endpoint.state.value,
+        weight=endpoint.weight,
+        in_flight=endpoint.in_flight,
+        tunnels=endpoint.tunnels,
+        idle=len(endpoint.idle),
+    )

@@ -1,0 +1,93 @@
+"""The generations of one worker: the one in force, the one that is prepared, and the road between them."""
+
+import asyncio
+import os
+import random
+import time
+from collections.abc import Generator, Mapping
+from typing import Final
+
+import msgspec
+
+from proxy.pools.endpoint import Endpoint
+from proxy.pools.registry import EndpointRegistry
+from proxy.snapshot.compile import CompileError, Snapshot, compiling
+from proxy.snapshot.document import Document
+from proxy.snapshot.parts import DocumentReader, hashes
+from proxy.snapshot.services import Sources
+
+SLICE: Final = 0.002  # seconds of compiling before traffic gets its turn
+
+
+class OutOfStepError(Exception):
+    """A change builds on a generation that is not in force here."""
+
+
+class Generations:
+    """Compiles documents in slices, and brings them into force. `snapshot` is the one in force."""
+
+    def __init__(self, registry: EndpointRegistry) -> None:
+        self._reader = DocumentReader()
+        self._parts: dict[str, bytes] = {}
+        self._prepared: tuple[Snapshot, Document, dict[str, bytes]] | None = None
+        self.registry = registry
+        self.snapshot: Snapshot | None = None
+        self.document: Document | None = None
+
+    @property
+    def number(self) -> int:
+        """The generation in force; 0 before the first."""
+        return self.snapshot.generation if self.snapshot else 0
+
+    async def prepare(self, generation: int, base: int, parts: Mapping[str, bytes], dropped: tuple[str, ...]) -> None:
+        """Compile what `parts` and `dropped` make of the generation `base` (-1: of nothing).
+
+        CompileError where that has problems, OutOfStepError where `base` is not in force.
+        """
+        self._prepared = None
+        found = self._merged(base, parts, dropped)
+        try:
+            document = self._reader.read(found)
+        except (msgspec.DecodeError, KeyError, TypeError) as error:
+            raise CompileError([f"the document cannot be read: {error}"]) from error
+        steps = self._steps(generation, document, found)
+        began = time.monotonic()  # the loop's own clock stands still within a turn
+        while True:
+            try:
+                next(steps)
+            except StopIteration as done:
+                self._prepared = done.value, document, found
+                return
+            if time.monotonic() - began > SLICE:
+                await asyncio.sleep(0)
+                began = time.monotonic()
+
+    def commit(self, generation: int) -> list[Endpoint]:
+        """Bring what was prepared into force; returns endpoints that are gone, whose idle connections are to close."""
+        prepared, self._prepared = self._prepared, None
+        if prepared is None or prepared[0].generation != generation:
+            raise OutOfStepError(f"generation {generation} was not prepared")
+        self.snapshot, self.document, self._parts = prepared
+        self.snapshot.activate()
+        return self.registry.sweep()
+
+    def abandon(self) -> None:
+        """Forget what was prepared."""
+        self._prepared = None
+
+    def _merged(self, base: int, parts: Mapping[str, bytes], dropped: tuple[str, ...]) -> dict[str, bytes]:
+        if base == -1:
+            return dict(parts)
+        if base != self.number:
+            raise OutOfStepError(f"the change builds on generation {base}, and {self.number} is in force")
+        return {name: data for name, data in {**self._parts, **parts}.items() if name not in dropped}
+
+    def _steps(
+        self, generation: int, document: Document, found: Mapping[str, bytes]
+    ) -> Generator[None, None, Snapshot]:
+        workers = document.workers if isinstance(document.workers, int) else 1
+        sources = Sources(self.registry, random.random, document.cookie_keys, os.urandom, workers)
+        before = self.snapshot.hashes if self.snapshot else {}
+        same = {name: before[name] for name, data in found.items() if self._parts.get(name) is data}
+        digests = {**hashes({name: data for name, data in found.items() if name not in same}), **same}
+        return compiling(document, digests, generation, sources, self.snapshot)
