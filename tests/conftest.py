@@ -360,6 +360,12 @@ def start_sluice() -> Callable[..., Awaitable[Any]]:
 
 
 @pytest.fixture(scope="session")
+def launch_sluice() -> Callable[..., Any]:
+    """Launch the proxy, whatever comes of it: (folder, yaml, environment) -> a Sluice."""
+    return _launch
+
+
+@pytest.fixture(scope="session")
 def free_port() -> Callable[[], int]:
     """Finds a port that stays free until somebody asks for it by its number."""
     return _free_port

@@ -62,7 +62,7 @@ class World:
 
 
 class Control:
-    """The proxy's one writer. `file` is the last valid file, `document` what is in force, as `generation`."""
+    """The proxy's one writer. `file` is the last valid file; `document`, in `parts`, is in force as `generation`."""
 
     def __init__(
         self, world: World, file: Document, state: State, generation: int, in_force: Mapping[str, bytes]
@@ -72,7 +72,7 @@ class Control:
         self.state = state
         self.generation = generation
         self.document = file
-        self._parts: Mapping[str, bytes] = in_force
+        self.parts: Mapping[str, bytes] = in_force
         self._lock = asyncio.Lock()
         self._published = bool(in_force)
 
@@ -232,7 +232,7 @@ class Control:
 
     def etag(self, name: str) -> str:
         """What changes whenever the service does."""
-        part = self._parts.get(service_part(name), b"")
+        part = self.parts.get(service_part(name), b"")
         return f'"{hashes({name: part})[name].hex()}"'
 
     def split_of(self, name: str) -> Shares:
@@ -333,8 +333,8 @@ class Control:
         """The one road: desired, in parts, into force everywhere, then remembered."""
         document = self.world.resolve(desired(file, state, self.world.cookie_key))
         found = parts(document)
-        changed = {name: data for name, data in found.items() if self._parts.get(name) != data}
-        dropped = tuple(name for name in self._parts if name not in found)
+        changed = {name: data for name, data in found.items() if self.parts.get(name) != data}
+        dropped = tuple(name for name in self.parts if name not in found)
         outcome = Outcome()
         if changed or dropped or not self._published:
             change = Change(self.generation + 1, document, found, changed, dropped, is_small)
@@ -343,7 +343,7 @@ class Control:
                 raise Refusal(422, "the workers refuse it, and nothing was changed", outcome.problems)
             self.generation += 1
             self._published = True
-        self.file, self.state, self.document, self._parts = file, state, document, found
+        self.file, self.state, self.document, self.parts = file, state, document, found
         self.world.keeper.save(state)
         return outcome
 

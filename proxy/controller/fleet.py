@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Final
 
 import msgspec
@@ -102,6 +102,13 @@ class ChannelFleet:
         self._children = {child.id: child for child in children}
         if own:
             self._listening = (), own, 0
+
+    def take_over(self, generation: int, document: Document, parts: Mapping[str, bytes]) -> None:
+        """This is in force already, brought there by an earlier controller."""
+        if self._current is None:
+            self._current = Change(generation, document, parts, {}, (), is_small=True)
+            self._catch_up()
+            self._changed.set()
 
     # -- what comes
 

@@ -1,5 +1,6 @@
 """What one end-to-end test starts, ends with it; and everything here is marked e2e."""
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -7,6 +8,7 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
+from live import Live, colour_server
 
 HERE = Path(__file__).parent
 Factory = Callable[..., Awaitable[Any]]
@@ -88,3 +90,44 @@ def proxied(
         return pair.sluice, back
 
     return start
+
+
+@pytest_asyncio.fixture
+async def live(
+    sluice: Factory, launch_sluice: Callable[..., Any], tmp_path: Path
+) -> AsyncIterator[Callable[..., Awaitable[Live]]]:
+    """A factory of proxies with a blue, a green and a canary origin: await live(workers=…, service=…, extra=…)."""
+    servers: list[asyncio.Server] = []
+    tasks: set[asyncio.Task[None]] = set()
+    twins: list[Any] = []
+
+    async def start(
+        workers: int = 1, service: str = "", extra: str = "", environ: dict[str, str] | None = None
+    ) -> Live:
+        addresses = {}
+        for colour in ("blue", "green", "canary"):
+            server = await colour_server(colour, tasks)
+            servers.append(server)
+            addresses[colour] = f"127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        pools = "\n".join(f"      {colour}: {{endpoints: [{where}]}}" for colour, where in addresses.items())
+        text = (
+            f"workers: {workers}\n{extra}\nservices:\n  shop:\n    pools:\n{pools}\n"
+            f"    split: {{blue: 100}}\n    {service}\nroutes:\n  - service: shop\n"
+        )
+
+        def launch(text: str, environ: dict[str, str]) -> Any:
+            folder = tmp_path / f"twin-{len(twins)}"
+            folder.mkdir()
+            twins.append(launch_sluice(folder, text, environ))
+            return twins[-1]
+
+        return Live(await sluice(text, environ), launch)
+
+    yield start
+    for twin in twins:
+        await twin.stop()
+    for server in servers:
+        server.close()
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
