@@ -248,7 +248,29 @@ class Sluice:
     port: int
     admin_port: int
     config: Path
-    process: subprocess.Popen[bytes]
+    environ: dict[str, str]
+    log: Path
+    process: subprocess.Popen[bytes] = field(init=False)
+
+    def spawn(self) -> None:
+        """Start it, for the first time or again."""
+        with self.log.open("ab") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "proxy", "run", str(self.config)],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                env=self.environ,
+                cwd=self.log.parent,
+            )
+
+    async def ready(self) -> None:
+        """Wait until it says so; fail where it ends instead."""
+        async with asyncio.timeout(DEADLINE):
+            while await self.admin("/readyz") != 200:
+                if self.process.poll() is not None:
+                    pytest.fail(f"sluice ended with {self.process.returncode}:\n{self.output}")
+                await asyncio.sleep(0.02)
 
     @property
     def url(self) -> str:
@@ -258,7 +280,7 @@ class Sluice:
     @property
     def output(self) -> str:
         """What it has printed."""
-        return self.config.with_suffix(".log").read_text()
+        return self.log.read_text()
 
     @property
     def worker(self) -> int:
@@ -321,7 +343,7 @@ def _free_port() -> int:
     raise AssertionError("no free port between 20000 and 32000")
 
 
-def _launch(folder: Path, text: str, environ: dict[str, str]) -> Sluice:
+def _launch(folder: Path, text: str, environ: dict[str, str], mounted: Path | None = None) -> Sluice:
     port, admin = _free_port(), _free_port()
     defaults = {
         "admin:": f"{{bind: 127.0.0.1:{admin}}}",
@@ -330,26 +352,31 @@ def _launch(folder: Path, text: str, environ: dict[str, str]) -> Sluice:
     }
     own = "".join(f"{key} {value}\n" for key, value in defaults.items() if key not in text)
     config = folder / f"sluice-{port}.yaml"
-    config.write_text(own + re.sub(r"\bPORT\b", str(port), text))
-    with config.with_suffix(".log").open("wb") as log:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "proxy", "run", str(config)],
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=subprocess.STDOUT,
-            env={**os.environ, "STATE_DIRECTORY": str(config.with_suffix(".state")), **environ},
-            cwd=folder,
-        )
-    return Sluice(port, admin, config, process)
+    text = own + re.sub(r"\bPORT\b", str(port), text)
+    if mounted is None:
+        config.write_text(text)
+    else:
+        config = _publish(mounted, text)
+    state = {"STATE_DIRECTORY": str(folder / f"{config.stem}.state")}
+    sluice = Sluice(port, admin, config, {**os.environ, **state, **environ}, folder / f"sluice-{port}.log")
+    sluice.spawn()
+    return sluice
 
 
-async def _start_sluice(folder: Path, text: str, environ: dict[str, str] | None = None) -> Sluice:
-    sluice = _launch(folder, text, environ or {})
-    async with asyncio.timeout(DEADLINE):
-        while await sluice.admin("/readyz") != 200:
-            if sluice.process.poll() is not None:
-                pytest.fail(f"sluice ended with {sluice.process.returncode}:\n{sluice.output}")
-            await asyncio.sleep(0.02)
+def _publish(folder: Path, text: str) -> Path:
+    """A configuration as Kubernetes mounts one: a link to a file below a link that will be swapped."""
+    (folder / "..1").mkdir()
+    (folder / "..1" / "sluice.yaml").write_text(text)
+    (folder / "..data").symlink_to("..1")
+    (folder / "sluice.yaml").symlink_to("..data/sluice.yaml")
+    return folder / "sluice.yaml"
+
+
+async def _start_sluice(
+    folder: Path, text: str, environ: dict[str, str] | None = None, mounted: Path | None = None
+) -> Sluice:
+    sluice = _launch(folder, text, environ or {}, mounted)
+    await sluice.ready()
     return sluice
 
 

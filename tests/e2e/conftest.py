@@ -26,8 +26,8 @@ async def sluice(start_sluice: Factory, tmp_path: Path) -> AsyncIterator[Factory
     """A factory of running proxies: await sluice(yaml, environ). PORT in the YAML stands for its port."""
     running: list[Any] = []
 
-    async def start(text: str, environ: dict[str, str] | None = None) -> Any:
-        running.append(await start_sluice(tmp_path, text, environ))
+    async def start(text: str, environ: dict[str, str] | None = None, mounted: Path | None = None) -> Any:
+        running.append(await start_sluice(tmp_path, text, environ, mounted))
         return running[-1]
 
     yield start
@@ -102,7 +102,11 @@ async def live(
     twins: list[Any] = []
 
     async def start(
-        workers: int = 1, service: str = "", extra: str = "", environ: dict[str, str] | None = None
+        workers: int = 1,
+        service: str = "",
+        extra: str = "",
+        environ: dict[str, str] | None = None,
+        mounted: Path | None = None,
     ) -> Live:
         addresses = {}
         for colour in ("blue", "green", "canary"):
@@ -121,7 +125,7 @@ async def live(
             twins.append(launch_sluice(folder, text, environ))
             return twins[-1]
 
-        return Live(await sluice(text, environ), launch)
+        return Live(await sluice(text, environ, mounted), launch)
 
     yield start
     for twin in twins:

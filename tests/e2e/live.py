@@ -133,6 +133,23 @@ class Live:
         text: str = self.sluice.config.read_text()
         return text
 
+    async def ask_at(self, port: int) -> str:
+        """The colour that another port answers."""
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(GET.replace(b"Host: a", b"Host: a\r\nConnection: close"))
+        async with asyncio.timeout(DEADLINE):
+            answer = await reader.read()
+        writer.close()
+        return answer.rpartition(b"\r\n")[2].decode()
+
+    async def again(self, between: Callable[[], object] = lambda: None) -> int:
+        """End it, and start it anew on the same files; the exit status of the first."""
+        status: int = await self.sluice.stop()
+        between()
+        self.sluice.spawn()
+        await self.sluice.ready()
+        return status
+
     def twin(self) -> Any:
         """Another proxy that wants the same addresses."""
         return self._launch(self.text(), {})
