@@ -156,6 +156,10 @@ class Note(Struct, frozen=True, tag=True):
     notes: dict[str, bytes]
 
 
+class Reloaded(Struct, frozen=True, tag=True):
+    """From the controller: the reload that was asked for by a signal is over, well or not."""
+
+
 class Replace(Struct, frozen=True, tag=True):
     """From the controller: this child does not answer; put another in its place."""
 
@@ -285,6 +289,7 @@ Message: TypeAlias = (
     | Bind
     | Keep
     | Note
+    | Reloaded
     | Replace
     | Restart
     | Restarting

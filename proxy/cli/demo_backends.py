@@ -1,11 +1,13 @@
 """The demo's three backends: one process, a coloured answer on each of three ports.
 
-Standard library only. Each answers any GET or HEAD with its colour, the path and the fields by which a proxy
-tells of the client: as a coloured page to a browser, as plain text to everybody else. Ends with its parent.
+`python -m proxy.cli.demo_backends blue 0.0.0.0:9001` is one of them alone, for a container. Standard library only.
+Each answers any GET or HEAD with its colour, the path and the fields by which a proxy tells of the client: as a
+coloured page to a browser, as plain text to everybody else. Ends with its parent.
 """
 
 import contextlib
 import html
+import signal
 import sys
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -25,8 +27,7 @@ class Backend(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         """Say which colour this is and what arrived."""
-        local_port = self.connection.getsockname()[1]
-        colour = next(name for name, port in BACKENDS.items() if port == local_port)
+        colour = self.server.colour  # type: ignore[attr-defined]  # ours, see _serve
         browser = "text/html" in self.headers.get("Accept", "")
         lines = [f"{self.command} {self.path}", *self._fields()]
         text = _page(colour, lines) if browser else "\n".join([colour, *lines, ""])
@@ -56,11 +57,22 @@ def _page(colour: str, lines: list[str]) -> str:
     return f'<!doctype html><title>{colour}</title><body style="{style}"><h1>{colour}</h1><pre>{rows}</pre>\n'
 
 
+def _serve(colour: str, host: str, port: int) -> ThreadingHTTPServer:
+    server = ThreadingHTTPServer((host, port), Backend)
+    server.colour = colour  # type: ignore[attr-defined]
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    return server
+
+
 def main() -> None:
-    """Serve until standard input ends, which the parent holds open."""
-    servers = [ThreadingHTTPServer((HOST, port), Backend) for port in BACKENDS.values()]
-    for server in servers:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
+    """Serve until standard input ends, which the parent holds open; one alone until SIGTERM."""
+    if len(sys.argv) == 3:
+        colour, where = sys.argv[1:]
+        host, _, port = where.rpartition(":")
+        _serve(colour, host, int(port))
+        signal.sigwait({signal.SIGTERM, signal.SIGINT})
+        return
+    servers = [_serve(colour, HOST, port) for colour, port in BACKENDS.items()]
     print("ready", flush=True)
     with contextlib.suppress(KeyboardInterrupt):  # Ctrl-C reaches the whole group; the demo says goodbye for all
         sys.stdin.buffer.read()

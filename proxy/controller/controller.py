@@ -21,13 +21,17 @@ from proxy.config.problems import Problem
 from proxy.control.control import Control, World
 from proxy.control.fleet import BindError
 from proxy.control.journal import Journal
+from proxy.control.numbers import sight
 from proxy.control.refusal import Refusal
 from proxy.control.store import Store, StoreInUseError, default_path
 from proxy.control.views import CheckView, ReloadCounts, ReloadView
 from proxy.control.watch import Watch
 from proxy.controller.fleet import ChannelFleet, worker_count
+from proxy.core.version import version
+from proxy.http1.parser import BUILD
 from proxy.snapshot.document import Document
 from proxy.snapshot.parts import DocumentReader, parts
+from proxy.telemetry.exposition import exposition
 
 log = logging.getLogger("sluice")
 
@@ -208,6 +212,8 @@ class Controller:
     async def _file_changed(self, *, force: bool = False) -> None:
         with suppress(Refusal):  # said already
             await self.reload(by="signal" if force else "file")
+        if force:
+            self._link.send(MASTER, say.Reloaded())
 
     async def reload(self, *, by: str) -> ReloadView:
         """Read the configuration again; Refusal with its problems where it has some."""
@@ -280,6 +286,22 @@ class Controller:
     def is_ready(self) -> bool:
         """Does every worker serve the current generation, and is the proxy not ending?"""
         return not self._is_stopping and self._fleet.is_ready()
+
+    async def metrics(self) -> bytes:
+        """The text of /metrics."""
+        await self._fleet.ask()
+        return exposition(
+            sight(
+                self._fleet.ledger,
+                self.control.document,
+                self._fleet.workers,
+                self.reloads,
+                generation=self.control.generation,
+                worker_restarts=self._fleet.restarts,
+                version=version(),
+                build=BUILD,
+            )
+        )
 
     def problems(self) -> tuple[str, ...]:
         """What is wrong now, one sentence each."""

@@ -15,6 +15,7 @@ from proxy.control.fleet import BindError, Change, Outcome, WorkerView
 from proxy.snapshot.document import Document
 from proxy.telemetry import report as telemetry
 from proxy.telemetry.report import WorkerReport
+from proxy.telemetry.totals import Ledger
 
 log = logging.getLogger("sluice")
 
@@ -70,7 +71,7 @@ class ChannelFleet:
         self._number = 0
         self._changed = asyncio.Event()
         self.restarts = 0
-        self.reports: dict[int, WorkerReport] = {}
+        self.ledger = Ledger()
 
     # -- what is known
 
@@ -299,7 +300,7 @@ class ChannelFleet:
             for child, said in answers.said.items()
             if isinstance(said, say.Counted) and said.report
         }
-        self.reports.update(found)
+        self.ledger.take(found, [worker.id for worker in self.workers])
         return list(found.values())
 
     async def cut(self, service: str, pool: str, address: str | None, *, exchanges: bool) -> tuple[int, int]:

@@ -5,7 +5,7 @@ import logging
 import random
 from collections import Counter
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from proxy.core.address import TcpAddress, parse_address
 from proxy.dataplane.failures import EXHAUSTED, ConnectFailed, ConnectTimeout, Exhausted, TryTimeout, UpstreamReset
@@ -24,10 +24,6 @@ if TYPE_CHECKING:
     from proxy.snapshot.compile import Snapshot
 
 log = logging.getLogger(__name__)
-
-_TIMEOUTS: Final = frozenset(
-    {"connect_timeout", "response_timeout", "try_timeout", "send_timeout", "body_idle", "total_timeout"}
-)
 
 
 class Plane:
@@ -138,13 +134,7 @@ class Plane:
 
     def count_failure(self, exchange: "Exchange", reason: str) -> None:
         """An attempt failed."""
-        counters = exchange.counters
-        if reason in _TIMEOUTS:
-            counters.timeouts += 1
-        elif reason == "connect_failed":
-            counters.connect_errors += 1
-        else:
-            counters.resets += 1
+        exchange.counters.failures[reason] += 1
 
     def blame(self, exchange: "Exchange", endpoint: "Endpoint") -> None:
         """A request failed by the endpoint's fault; enough of them in a row and it is ejected."""

@@ -18,6 +18,7 @@ import msgspec
 from proxy.channel import messages as say
 from proxy.channel.frames import CONTROLLER, MASTER, Frame
 from proxy.channel.link import Link, decode
+from proxy.supervisor import systemd
 from proxy.supervisor.backoff import Backoff
 from proxy.supervisor.child import ChildProcess, environment, spawn
 from proxy.supervisor.handover import Handover, HeldChild
@@ -50,13 +51,14 @@ class Master:
         self._interrupted = False
         self._restarting = False
         self._status: asyncio.Future[int] = loop.create_future()
+        self.sockets.given = systemd.listening(os.environ)
 
     async def run(self) -> int:
         """Be the master until everything has ended."""
         handlers: dict[signal.Signals, Callable[[], None]] = {
             signal.SIGTERM: self.stop,
             signal.SIGINT: self._interrupt,
-            signal.SIGHUP: lambda: self._tell_controller(say.Signalled("reload")),
+            signal.SIGHUP: self._reload,
             signal.SIGUSR1: self._reopen,
             signal.SIGUSR2: self._restart,
             signal.SIGCHLD: self._reap,
@@ -252,6 +254,8 @@ class Master:
                 self._keep(child, message)
             case say.Note():
                 self.notes.update(message.notes)
+            case say.Reloaded():
+                systemd.notify("READY=1", os.environ)
             case say.Replace():
                 self._replace(message.id)
             case say.Restart():
@@ -270,6 +274,8 @@ class Master:
             child.state = "ready"
             child.link.send(MASTER, say.Serve())
         if child.role == "worker" and len(self._ready_workers()) == (self.kept.workers if self.kept else 0):
+            if not self._has_served:
+                systemd.notify("READY=1", os.environ)
             self._has_served = True
         self._tell_children()
         if self._restarting:
@@ -448,6 +454,7 @@ class Master:
         if self._stopping:
             return
         self._stopping = True
+        systemd.notify("STOPPING=1", os.environ)
         self._tell_controller(say.Signalled("stop"))
         self.sockets.release()
         for child in self.children.values():
@@ -473,6 +480,10 @@ class Master:
             self._end_at_once(1)
         self._interrupted = True
         self.stop()
+
+    def _reload(self) -> None:
+        systemd.notify("RELOADING=1", os.environ)
+        self._tell_controller(say.Signalled("reload"))
 
     def _reopen(self) -> None:
         for child in self.children.values():

@@ -24,12 +24,12 @@ class PoolReport(Struct, frozen=True):
     pool: str
     requests: tuple[int, ...]
     duration: Durations
+    upstream: Durations
+    failures: dict[str, int] = {}
     retries: int = 0
-    resets: int = 0
-    timeouts: int = 0
-    connect_errors: int = 0
     spilled: int = 0
     panicked: int = 0
+    ejections: int = 0
     overflowed: int = 0
     connections: int = 0
     pending: int = 0

@@ -1,0 +1,168 @@
+"""/metrics: what is known, in Prometheus' text format. Labels come from the configuration, never from a request."""
+
+from bisect import bisect_right
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from itertools import accumulate
+from typing import Final
+
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from proxy.telemetry.histogram import BOUNDS, Histogram
+from proxy.telemetry.totals import PoolKey, PoolTotals, Totals
+
+CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
+SECONDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
+"""Upper bounds of the buckets that are shown. Inside, there are many more (proxy.telemetry.histogram)."""
+
+_CLASSES: Final = ("none", "1xx", "2xx", "3xx", "4xx", "5xx")
+_OF_POOL: Final = ["service", "pool"]
+
+
+@dataclass(frozen=True, slots=True)
+class PoolNow:
+    """One pool at this moment; `weight` is its share of the split, 0 to 1, `endpoints` how many are in which state."""
+
+    weight: float = 0.0
+    in_flight: int = 0
+    pending: int = 0
+    tunnels: int = 0
+    is_draining: bool = False
+    endpoints: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Sight:
+    """Everything that /metrics tells. `connections` go by listener, `workers` by state, `reloads` by result."""
+
+    totals: Totals
+    pools: Mapping[PoolKey, PoolNow]
+    connections: Mapping[str, int]
+    workers: Mapping[str, int]
+    reloads: Mapping[str, int]
+    generation: int
+    worker_restarts: int
+    version: str
+    build: str
+
+
+def exposition(sight: Sight) -> bytes:
+    """The text that Prometheus reads."""
+    registry = CollectorRegistry(auto_describe=False)
+    registry.register(_Sighted(sight))
+    text: bytes = generate_latest(registry)
+    return text
+
+
+class _Sighted(Collector):
+    def __init__(self, sight: Sight) -> None:
+        self._sight = sight
+
+    def describe(self) -> list[Metric]:
+        return []  # nothing is known before somebody asks
+
+    def collect(self) -> Iterator[Metric]:
+        sight = self._sight
+        yield from _of_pools(sight.totals)
+        yield from _now(sight.pools)
+        yield _by("sluice_connections", "Client connections now, by listener.", "listener", sight.connections)
+        yield _by("sluice_workers", "Worker processes now, by state.", "state", sight.workers)
+        yield _counts("sluice_replies", "Replies of our own, by reason.", "reason", sight.totals.replies)
+        yield _counts("sluice_config_reloads", "Reloads of the configuration, by result.", "result", sight.reloads)
+        yield _one("sluice_config_generation", "The generation in force.", sight.generation)
+        restarts = CounterMetricFamily("sluice_worker_restarts", "Workers that died and were replaced.")
+        restarts.add_metric([], sight.worker_restarts)
+        yield restarts
+        info = GaugeMetricFamily("sluice_build_info", "What runs: always 1.", labels=["version", "build"])
+        info.add_metric([sight.version, sight.build], 1)
+        yield info
+
+
+def _of_pools(totals: Totals) -> Iterator[Metric]:
+    requests = CounterMetricFamily(
+        "sluice_requests",
+        "Requests that have ended, by status class; no service: not routed.",
+        labels=[*_OF_POOL, "code"],
+    )
+    failures = CounterMetricFamily(
+        "sluice_attempt_failures", "Attempts at an endpoint that failed, by reason.", labels=[*_OF_POOL, "reason"]
+    )
+    for key, pool in (*totals.pools.items(), (("", ""), PoolTotals(requests=totals.unrouted))):
+        for name, count in zip(_CLASSES, pool.requests, strict=True):
+            if count or key != ("", ""):
+                requests.add_metric([*key, name], count)
+        for reason, count in pool.failures.items():
+            failures.add_metric([*key, reason], count)
+    yield requests
+    yield failures
+    for name, what in _COUNTED.items():
+        family = CounterMetricFamily(f"sluice_{name}", what, labels=_OF_POOL)
+        for key, pool in totals.pools.items():
+            family.add_metric(key, pool.counted[name])
+        yield family
+    duration = HistogramMetricFamily(
+        "sluice_request_duration_seconds", "From a request's head to the end of its response.", labels=_OF_POOL
+    )
+    upstream = HistogramMetricFamily(
+        "sluice_upstream_response_seconds", "From sending a request upstream to its response's head.", labels=_OF_POOL
+    )
+    for key, pool in totals.pools.items():
+        duration.add_metric(key, buckets=_buckets(pool.duration), sum_value=pool.duration.total)
+        upstream.add_metric(key, buckets=_buckets(pool.upstream), sum_value=pool.upstream.total)
+    yield duration
+    yield upstream
+
+
+_COUNTED: Final = {
+    "retries": "Attempts that were made again.",
+    "spilled": "Requests that went to another pool, because theirs had no usable endpoint.",
+    "panicked": "Requests that went to an endpoint that is not usable, for want of one that is.",
+    "ejections": "Endpoints that were taken out because requests kept failing on them.",
+    "overflowed": "Requests refused because their pool was full.",
+}
+
+
+def _now(pools: Mapping[PoolKey, PoolNow]) -> Iterator[Metric]:
+    families = {
+        "weight": GaugeMetricFamily("sluice_split_weight", "The pool's share of the split, 0 to 1.", labels=_OF_POOL),
+        "in_flight": GaugeMetricFamily("sluice_in_flight", "Requests under way now.", labels=_OF_POOL),
+        "pending": GaugeMetricFamily("sluice_pending", "Requests that wait for a connection now.", labels=_OF_POOL),
+        "tunnels": GaugeMetricFamily("sluice_tunnels", "WebSockets open now.", labels=_OF_POOL),
+    }
+    draining = GaugeMetricFamily("sluice_drain_in_flight", "What still runs on pools that drain.", labels=_OF_POOL)
+    endpoints = GaugeMetricFamily("sluice_endpoints", "Endpoints now, by state.", labels=[*_OF_POOL, "state"])
+    for key, pool in pools.items():
+        for name, family in families.items():
+            family.add_metric(key, getattr(pool, name))
+        if pool.is_draining:
+            draining.add_metric(key, pool.in_flight + pool.tunnels)
+        for state, count in pool.endpoints.items():
+            endpoints.add_metric([*key, state], count)
+    yield from (*families.values(), draining, endpoints)
+
+
+def _buckets(histogram: Histogram) -> list[tuple[str, float]]:
+    """Classic cumulative buckets of the fine ones. One counts where all of it fits: bounds are up to 4.4 % too low."""
+    running = [0, *accumulate(histogram.counts)]
+    shown: list[tuple[str, float]] = [(str(bound), running[bisect_right(BOUNDS, bound)]) for bound in SECONDS]
+    return [*shown, ("+Inf", running[-1])]
+
+
+def _by(name: str, what: str, label: str, values: Mapping[str, float]) -> Metric:
+    family = GaugeMetricFamily(name, what, labels=[label])
+    for key, value in values.items():
+        family.add_metric([key], value)
+    return family
+
+
+def _counts(name: str, what: str, label: str, values: Mapping[str, int]) -> Metric:
+    family = CounterMetricFamily(name, what, labels=[label])
+    for key, value in values.items():
+        family.add_metric([key], value)
+    return family
+
+
+def _one(name: str, what: str, value: float) -> Metric:
+    return GaugeMetricFamily(name, what, value=value)
