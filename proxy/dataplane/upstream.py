@@ -18,6 +18,7 @@ from proxy.dataplane.failures import (
     UpstreamMalformed,
     UpstreamReset,
 )
+from proxy.dataplane.pieces import write_pieces
 from proxy.http1.errors import MessageError
 from proxy.http1.framing import ChunkedDecoder
 from proxy.http1.limits import HeadLimits
@@ -144,7 +145,7 @@ class Upstream(asyncio.Protocol):
         self._writes += 1
         self.deadline = self._send_deadline()
         if self._chunked:
-            self.transport.writelines((b"%x\r\n" % len(data), data, b"\r\n"))
+            write_pieces(self.transport, (b"%x\r\n" % len(data), data, b"\r\n"))
         else:
             self.transport.write(data)
 
@@ -331,7 +332,7 @@ class Upstream(asyncio.Protocol):
         elif len(body) <= _JOIN:
             self.transport.write(start + body)
         else:
-            self.transport.writelines((start, body))
+            write_pieces(self.transport, (start, body))
 
     def _take_head(self, data: bytes) -> None:
         if self._buffer:
