@@ -105,13 +105,16 @@ async def test_body_that_was_let_go_is_not_sent_twice(proxied: Factory) -> None:
 
 
 @pytest.mark.parametrize("request_bytes", [GET, POST], ids=["GET", "POST"])
-async def test_refused_connection_goes_to_another_endpoint(
-    sluice: Factory, origin: Factory, deaf: str, request_bytes: bytes
+@pytest.mark.parametrize("ejection", ["{}", "{consecutive_errors: 1000}", "off"])
+async def test_refused_connection_always_goes_to_a_sound_endpoint(
+    sluice: Factory, origin: Factory, deaf: str, request_bytes: bytes, ejection: str
 ) -> None:
     back = await origin()
-    proxy = await sluice(several([deaf, back.address], "    ejection: {consecutive_errors: 1000}\n"))
-    assert [(await proxy.ask(request_bytes)).body for _ in range(3)] == [b"echo"] * 3  # within the budget
-    assert len(back.requests) == 3
+    extra = f"    ejection: {ejection}\n    retry: {{budget: 0%}}\n"
+    proxy = await sluice(several([deaf, back.address], extra))
+    # Half of them go to the dead one first, as long as it is not ejected: far beyond the budget.
+    assert [(await proxy.ask(request_bytes)).body for _ in range(30)] == [b"echo"] * 30
+    assert len(back.requests) == 30
 
 
 @pytest.mark.parametrize(
