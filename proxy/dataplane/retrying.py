@@ -42,8 +42,8 @@ def may_repeat(exchange: "Exchange", condition: str | None, now: float) -> bool:
 def _is_detour(exchange: "Exchange", condition: str | None) -> bool:
     """Has no endpoint seen anything of this request, and is there one in the pool that is not failing itself?
 
-    Going there is what the balancer would have done had it known: the pool gets one request for one, so the budget, which
-    keeps an outage from being multiplied, has nothing to say. Where every endpoint fails, it has.
+    Going there is what the balancer would have done had it known: the pool gets one request for one. So the budget,
+    which keeps an outage from being multiplied, has nothing to say. Where every endpoint fails, it has.
     """
     return condition == "connect" and any(not endpoint.consecutive_errors for endpoint in exchange.pool.usable)
 

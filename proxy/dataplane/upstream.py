@@ -291,8 +291,10 @@ class Upstream(asyncio.Protocol):
             self._wheel.watch(self, deadline)
 
     def _head_expired(self, exchange: "Exchange", now: float) -> None:
-        if not self._sending or self._write_paused or now >= self._try_deadline:
+        if not self._sending or self._write_paused:
             self._fail(self._late(now))
+        elif now >= self._try_deadline:
+            exchange.spoil("try_timeout")  # all that came was taken: it is the client who is late
         elif exchange.head.flags & EXPECT_CONTINUE and exchange.held is None:
             exchange.spoil("response_timeout")  # the client waits to be told to go on; not to be blamed on anyone
         else:
