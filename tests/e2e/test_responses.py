@@ -121,6 +121,35 @@ async def test_broken_response_is_reset_for_a_client_that_sees_only_the_end(
     await client.close()
 
 
+@pytest.mark.parametrize(
+    ("tail", "late"),
+    [
+        (b"Content-Length: 5\r\n\r\nhello", b""),
+        (b"Content-Length: 5\r\n\r\n", b"hello"),
+        (b"Content-Length: 5\r\n\r\n", b""),
+        (b"\r\nhello", b""),
+    ],
+    ids=["with the head", "behind it", "never comes", "unannounced"],
+)
+async def test_body_of_a_204_reaches_nobody(proxied: Factory, tail: bytes, late: bytes) -> None:
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while await reader.readuntil(b"\r\n\r\n"):
+            writer.write(b"HTTP/1.1 204 No Content\r\nX-A: b\r\n" + tail)
+            if late:
+                await answered.wait()
+                writer.write(late)
+
+    sluice, origin = await proxied(service="timeouts: {upstream_idle: 60s}", serve=serve)
+    client = await sluice.connect()
+    for number in range(3):
+        answered = asyncio.Event()
+        response = await client.ask(GET)
+        assert (response.status, response.one(b"x-a"), response.one(b"content-length")) == (204, b"b", None)
+        answered.set()
+        assert len(origin.streams) == number + 1  # what was announced may still come: never on this connection again
+    await client.close()
+
+
 async def test_body_until_close_is_whole_for_http10(proxied: Factory) -> None:
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")
