@@ -353,6 +353,16 @@ def start_sluice() -> Callable[..., Awaitable[Any]]:
 
 
 @pytest.fixture(scope="session")
+def connect() -> Callable[..., Awaitable[Any]]:
+    """A raw client of whoever listens on a port: await connect(port) -> Client, which the caller closes."""
+
+    async def to(port: int) -> Client:
+        return Client(*await asyncio.open_connection("127.0.0.1", port, limit=1 << 20))
+
+    return to
+
+
+@pytest.fixture(scope="session")
 def free_port() -> Callable[[], int]:
     """Finds a port that stays free until somebody asks for it by its number."""
     return _free_port
