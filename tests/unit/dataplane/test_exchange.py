@@ -10,14 +10,7 @@ import msgspec
 import pytest
 
 from proxy.dataplane.exchange import Exchange
-from proxy.dataplane.failures import (
-    ConnectFailed,
-    ConnectTimeout,
-    ResponseTimeout,
-    UpstreamFailure,
-    UpstreamMalformed,
-    UpstreamReset,
-)
+from proxy.dataplane.failures import ResponseTimeout, UpstreamFailure, UpstreamMalformed, UpstreamReset
 from proxy.dataplane.plane import Plane
 from proxy.http1.message import NO_BODY, RequestHead, ResponseHead
 from proxy.pools.endpoint import Signal
@@ -298,57 +291,6 @@ def test_failed_attempt_goes_to_another_endpoint_where_retry_allows(
         assert (stage.client.status, stage.client.reason) == (failure.status, failure.reason)
     assert first.endpoint.consecutive_errors == 1
     assert stage.places == [(0, 0), (0, 0)]
-
-
-@pytest.mark.parametrize(
-    ("addresses", "failure", "errors", "again"),
-    [
-        ((A, B), ConnectFailed(), 0, True),
-        ((A, B), ConnectTimeout(), 0, True),
-        ((A, B), ConnectFailed(), 1, False),
-        ((A, B), UpstreamReset(), 0, False),
-        ((A,), ConnectFailed(), 0, False),
-    ],
-    ids=["refused", "not taken in time", "the other fails too", "something was sent", "no other"],
-)
-@pytest.mark.parametrize(
-    "ejection", [Ejection(), Ejection(consecutive_errors=1), None], ids=["later", "at once", "off"]
-)
-def test_failed_connect_costs_no_budget_where_a_sound_endpoint_stands_beside_it(
-    make: Any, addresses: tuple[str, ...], failure: UpstreamFailure, errors: int, again: bool, ejection: Ejection | None
-) -> None:
-    stage = make(addresses, ejection=ejection, retry=Retry(budget=0.0))
-    exchange = stage.begin(b"POST", 2, b"hi")
-    first = stage.busy
-    first.exchange = None
-    first.endpoint.shared.budget.minimum = 0
-    for server in stage.servers.values():
-        server.endpoint.consecutive_errors = 0 if server is first else errors
-    exchange.attempt_failed(failure, False)
-    assert stage.client.status == (0 if again else failure.status)
-    if again:
-        assert stage.busy is not first
-    assert exchange.counters.retries == again
-
-
-@pytest.mark.parametrize(
-    "ejection", [Ejection(), Ejection(consecutive_errors=1), None], ids=["later", "at once", "off"]
-)
-def test_outage_of_the_whole_pool_is_not_multiplied(make: Any, ejection: Ejection | None) -> None:
-    stage = make((A, B, "127.0.0.1:3"), ejection=ejection, retry=Retry(retries=9, budget=0.2))
-    asked = 200
-    for _ in range(asked):
-        stage.client = Client()
-        exchange = stage.begin()
-        while not stage.client.status:
-            for server in stage.servers.values():
-                if server.exchange is not None:
-                    server.exchange = None
-                    server.endpoint.idle.append(server)
-            exchange.attempt_failed(ConnectFailed(), False)
-        assert stage.client.reason == "connect_failed"
-    # A detour to each of the others, at least 3 in a window, then a fifth; a slow machine may see a few windows.
-    assert exchange.counters.retries <= 2 + asked * 0.2 + 3 * 3
 
 
 @pytest.mark.parametrize(("on", "tries"), [(("503",), 2), (("5xx",), 2), (("connect", "reset"), 1), (("502",), 1)])
