@@ -303,13 +303,19 @@ class Sluice:
             raise
 
 
+_given: set[int] = set()
+
+
 def _free_port() -> int:
-    """A port that nobody listens on, below those that the system gives to connections by itself."""
+    """A port that nobody listens on, below those that the system gives to connections by itself, and never twice."""
     for _ in range(100):
         port = random.randrange(20_000, 32_000)  # noqa: S311 - a port, not a secret
+        if port in _given:
+            continue  # promised to somebody who does not listen on it yet
         with socket.socket() as probe, contextlib.suppress(OSError):
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             probe.bind(("127.0.0.1", port))
+            _given.add(port)
             return port
     raise AssertionError("no free port between 20000 and 32000")
 
