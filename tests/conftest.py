@@ -332,13 +332,19 @@ class Sluice:
             raise
 
 
+_given: set[int] = set()
+
+
 def _free_port() -> int:
-    """A port that nobody listens on, below those that the system gives to connections by itself."""
+    """A port that nobody listens on, below those that the system gives to connections by itself, and never twice."""
     for _ in range(100):
         port = random.randrange(20_000, 32_000)  # noqa: S311 - a port, not a secret
+        if port in _given:
+            continue  # promised to somebody who does not listen on it yet
         with socket.socket() as probe, contextlib.suppress(OSError):
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             probe.bind(("127.0.0.1", port))
+            _given.add(port)
             return port
     raise AssertionError("no free port between 20000 and 32000")
 
@@ -390,6 +396,16 @@ def start_sluice() -> Callable[..., Awaitable[Any]]:
 def launch_sluice() -> Callable[..., Any]:
     """Launch the proxy, whatever comes of it: (folder, yaml, environment) -> a Sluice."""
     return _launch
+
+
+@pytest.fixture(scope="session")
+def connect() -> Callable[..., Awaitable[Any]]:
+    """A raw client of whoever listens on a port: await connect(port) -> Client, which the caller closes."""
+
+    async def to(port: int) -> Client:
+        return Client(*await asyncio.open_connection("127.0.0.1", port, limit=1 << 20))
+
+    return to
 
 
 @pytest.fixture(scope="session")

@@ -139,7 +139,10 @@ class Retry(Section):
     )
     body: Size = Field(default=_RETRY.body, description="The largest body that is kept to be sent again.")
     per_try: MaybeTime = Field(default=_RETRY.per_try, description="How long one attempt may take.")
-    budget: Share = Field(default=_RETRY.budget, description="The most retries relative to requests.")
+    budget: Share = Field(
+        default=_RETRY.budget,
+        description="The most retries relative to requests, beside ways around an endpoint that takes no connection.",
+    )
 
 
 class Timeouts(Section):

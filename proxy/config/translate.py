@@ -32,6 +32,7 @@ def to_document(root: Root) -> document.Document:
         shutdown=_same(document.Shutdown, root.shutdown),
         restart_grace=root.restart.grace,
         dns_interval=root.dns.interval,
+        access_log=root.access_log,
     )
 
 
@@ -83,7 +84,7 @@ def _service(name: str, service: Service) -> document.Service:
 
 def _pool(name: str, pool: Pool) -> document.Pool:
     endpoints = (document.Endpoint(str(endpoint.address), endpoint.weight) for endpoint in pool.endpoints)
-    return document.Pool(name, tuple(endpoints))
+    return document.Pool(name, tuple(endpoints), allow_link_local=pool.allow_link_local)
 
 
 def _sticky(sticky: Sticky) -> document.Sticky:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Final, cast
 
 from proxy.dataplane.exchange import Exchange
 from proxy.dataplane.forwarding import Origin
+from proxy.dataplane.pieces import write_pieces
 from proxy.dataplane.replies import REPLIES, text_reply
 from proxy.http1.errors import MessageError
 from proxy.http1.framing import ChunkedDecoder
@@ -209,14 +210,14 @@ class Downstream(asyncio.Protocol):
         if len(body) <= 4096:
             self.transport.write(start + body)
         else:
-            self.transport.writelines((start, body))
+            write_pieces(self.transport, (start, body))
 
     def send_data(self, data: bytes) -> None:
         """Send another piece of the response's body."""
         if self._half_closed:
             self._watch(self.plane.wheel.now + LEFT_GRACE)
         if self._chunked_out:
-            self.transport.writelines((b"%x\r\n" % len(data), data, b"\r\n"))
+            write_pieces(self.transport, (b"%x\r\n" % len(data), data, b"\r\n"))
         else:
             self.transport.write(data)
 

@@ -141,6 +141,7 @@ class Plane:
         service = exchange.route.service
         settings = None if service is None else service.ejection
         if settings is None:
+            endpoint.consecutive_errors += 1  # nothing is ejected; retries go by it all the same
             return
         if self.on_failing is not None:
             endpoint.consecutive_errors += 1

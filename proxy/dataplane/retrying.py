@@ -35,8 +35,17 @@ def may_repeat(exchange: "Exchange", condition: str | None, now: float) -> bool:
         and exchange.attempts <= retry.retries
         and exchange.is_whole
         and (condition == "connect" or exchange.head.method in exchange.route.retry_methods)
-        and exchange.pool.shared.may_retry(now)
+        and (_is_detour(exchange, condition) or exchange.pool.shared.may_retry(now))
     )
+
+
+def _is_detour(exchange: "Exchange", condition: str | None) -> bool:
+    """Has no endpoint seen anything of this request, and is there one in the pool that is not failing itself?
+
+    Going there is what the balancer would have done had it known: the pool gets one request for one. So the budget,
+    which keeps an outage from being multiplied, has nothing to say. Where every endpoint fails, it has.
+    """
+    return condition == "connect" and any(not endpoint.consecutive_errors for endpoint in exchange.pool.usable)
 
 
 def status_condition(retry: "Retry", status: int) -> str | None:

@@ -18,6 +18,7 @@ from proxy.dataplane.failures import (
     UpstreamMalformed,
     UpstreamReset,
 )
+from proxy.dataplane.pieces import write_pieces
 from proxy.http1.errors import MessageError
 from proxy.http1.framing import ChunkedDecoder
 from proxy.http1.limits import HeadLimits
@@ -144,7 +145,7 @@ class Upstream(asyncio.Protocol):
         self._writes += 1
         self.deadline = self._send_deadline()
         if self._chunked:
-            self.transport.writelines((b"%x\r\n" % len(data), data, b"\r\n"))
+            write_pieces(self.transport, (b"%x\r\n" % len(data), data, b"\r\n"))
         else:
             self.transport.write(data)
 
@@ -290,8 +291,10 @@ class Upstream(asyncio.Protocol):
             self._wheel.watch(self, deadline)
 
     def _head_expired(self, exchange: "Exchange", now: float) -> None:
-        if not self._sending or self._write_paused or now >= self._try_deadline:
+        if not self._sending or self._write_paused:
             self._fail(self._late(now))
+        elif now >= self._try_deadline:
+            exchange.spoil("try_timeout")  # all that came was taken: it is the client who is late
         elif exchange.head.flags & EXPECT_CONTINUE and exchange.held is None:
             exchange.spoil("response_timeout")  # the client waits to be told to go on; not to be blamed on anyone
         else:
@@ -331,7 +334,7 @@ class Upstream(asyncio.Protocol):
         elif len(body) <= _JOIN:
             self.transport.write(start + body)
         else:
-            self.transport.writelines((start, body))
+            write_pieces(self.transport, (start, body))
 
     def _take_head(self, data: bytes) -> None:
         if self._buffer:

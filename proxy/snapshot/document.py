@@ -69,12 +69,16 @@ class Endpoint(Struct, frozen=True):
 
 
 class Pool(Struct, frozen=True):
-    """One colour of a service. Raising `epoch` voids what binds held sessions to it. `drain`: a person empties it."""
+    """One colour of a service. Raising `epoch` voids what binds held sessions to it. `drain`: a person empties it.
+
+    `allow_link_local` was obeyed when the addresses were checked; whoever resolves their names has to obey it too.
+    """
 
     name: str
     endpoints: tuple[Endpoint, ...]
     epoch: int = 0
     drain: bool = False
+    allow_link_local: bool = False
 
 
 class StickyKey(Struct, frozen=True):
@@ -200,3 +204,4 @@ class Document(Struct, frozen=True):
     shutdown: Shutdown = Shutdown()
     restart_grace: float = 3_600.0
     dns_interval: float = 5.0
+    access_log: str | None = None

@@ -152,6 +152,15 @@ async def test_http10_client_may_keep_its_connection(proxied: Factory) -> None:
     await client.close()
 
 
+async def test_http10_request_without_host_names_the_endpoint_itself(proxied: Factory) -> None:
+    sluice, origin = await proxied()
+    client = await sluice.connect()
+    for _ in range(2):
+        assert (await client.ask(b"GET / HTTP/1.0\r\nConnection: keep-alive\r\n\r\n")).status == 200
+    await client.close()
+    assert [request.one(b"host") for request in origin.requests] == [origin.address.encode()] * 2
+
+
 async def test_informational_responses_pass_before_the_final_one(proxied: Factory) -> None:
     early = b"HTTP/1.1 103 Early Hints\r\nLink: </a.css>\r\n\r\n"
     sluice, _ = await proxied(answer=early + b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")

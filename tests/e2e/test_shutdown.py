@@ -1,8 +1,12 @@
 """SIGTERM: what is under way ends well, what is idle is closed, and the exit status is 0."""
 
 import asyncio
+import fcntl
 import signal
+import socket
 import subprocess
+import sys
+import termios
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -146,6 +150,43 @@ async def _ask_until_told_to_stop(client: Any) -> bool:
             return False
         if response.one(b"connection") == b"close":
             return response.status == 200
+
+
+def untaken(client: socket.socket) -> int:
+    """How many bytes have come for it that it has not read."""
+    return int.from_bytes(fcntl.ioctl(client, termios.FIONREAD, bytes(4)), sys.byteorder)
+
+
+async def test_client_that_reads_slowly_gets_all_of_its_responses(
+    sluice: Factory, origin: Factory, plain: Any, tmp_path: Any
+) -> None:
+    # A Unix socket takes a fixed amount: what does not fit waits in the proxy, and how much has come is known.
+    back = await origin(answer=b"HTTP/1.1 200 OK\r\nContent-Length: 20000\r\n\r\n" + bytes(20_000))
+    listeners = f'listeners: [{{bind: "127.0.0.1:PORT"}}, {{bind: "unix:{tmp_path}/front"}}]\n'
+    proxy = await sluice(listeners + plain(back.address))
+    idle = await proxy.connect()
+    size = len((await idle.ask(GET)).raw)
+    with socket.socket(socket.AF_UNIX) as slow:
+        slow.setblocking(False)
+        loop = asyncio.get_running_loop()
+        await loop.sock_connect(slow, f"{tmp_path}/front")
+        asked = 0
+        while untaken(slow) == asked * size:
+            asked += 1
+            await loop.sock_sendall(slow, GET)
+            await back.until(lambda asked=asked: len(back.requests) > asked)
+            for _ in range(20):  # until it has come, or will not
+                await proxy.admin("/readyz")
+                if untaken(slow) == asked * size:
+                    break
+        proxy.process.send_signal(signal.SIGTERM)
+        assert await idle.rest() == b""  # so the idle ones have been looked through
+        received = 0
+        while data := await asyncio.wait_for(loop.sock_recv(slow, 65536), 15):
+            received += len(data)
+    assert received == asked * size
+    assert await proxy.ended() == 0
+    await idle.close()
 
 
 async def test_port_in_use_is_one_line_and_exit_1(proxied: Factory, tmp_path: Any) -> None:

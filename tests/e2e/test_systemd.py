@@ -31,10 +31,10 @@ async def test_socket_is_taken_over_and_every_state_is_told(
     with socket.create_server(("127.0.0.1", 0)) as passed, socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notices:
         port = passed.getsockname()[1]
         notices.bind(str(tmp_path / "notify"))
-        notices.setblocking(False)  # noqa: FBT003 - the standard library's
+        notices.setblocking(False)
         listeners = f"listeners: [{{bind: 127.0.0.1:{port}}}]\nadmin: {{bind: 127.0.0.1:{free_port()}}}\n"
         config.write_text(f"{listeners}shutdown: {{idle: 0s}}\n{plain(back.address)}")
-        process = subprocess.Popen(
+        process = subprocess.Popen(  # noqa: ASYNC220 - it only starts it
             [sys.executable, "-c", START, str(passed.fileno()), str(config)],
             pass_fds=[passed.fileno()],
             env={**os.environ, "NOTIFY_SOCKET": str(tmp_path / "notify"), "STATE_DIRECTORY": str(tmp_path)},

@@ -46,6 +46,7 @@ cookie_keys: [one, two]
 shutdown: {delay: 1s, idle: 2s, grace: 3s}
 restart: {grace: 2h}
 dns: {interval: 1m}
+access_log: json
 filters: [{response_headers: {set: {x-a: 1}}}]
 services:
   s:
@@ -94,7 +95,7 @@ routes:
                 "s",
                 (
                     doc.Pool("p", (doc.Endpoint("h:1", 2.5), doc.Endpoint(f"unix:{tmp_path}/a"))),
-                    doc.Pool("q", (doc.Endpoint("169.254.0.1:1"),)),
+                    doc.Pool("q", (doc.Endpoint("169.254.0.1:1"),), allow_link_local=True),
                 ),
                 {"p": 2 / 3, "q": 1 / 3},
                 doc.Sticky("c", None, 3600.0, "hold", 300.0, True),
@@ -133,6 +134,7 @@ routes:
         shutdown=doc.Shutdown(1.0, 2.0, 3.0),
         restart_grace=7200.0,
         dns_interval=60.0,
+        access_log="json",
     )
     made = document(loaded, text)
     assert made == expected
@@ -172,3 +174,14 @@ def test_sections_can_be_off(loaded: Load, plain: str) -> None:
     off = "    sticky: off\n    health: off\n    ejection: off\n    slow_start: off\n    split:"
     service = document(loaded, plain.replace("    split:", off)).services[0]
     assert (service.sticky, service.health, service.ejection, service.slow_start) == (None, None, None, None)
+
+
+def test_address_that_cannot_be_had_finds_its_place(loaded: Load, plain: str) -> None:
+    result = loaded(f"{plain}admin: {{bind: localhost:9000}}\nstatus: {{bind: unix:a}}\n")
+    assert result.document is not None
+    assert result.document.status is not None
+    binds = [result.document.listeners[0].bind, result.document.admin.bind, result.document.status]
+    places = [(place.line, place.column) for place in map(result.place_of_bind, binds)]
+    assert places == [(1, 20), (10, 15), (11, 16)]
+    default = loaded(plain).place_of_bind("127.0.0.1:9900")
+    assert (default.line, default.column) == (0, 0)

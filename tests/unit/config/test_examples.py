@@ -5,9 +5,11 @@ from typing import Any
 
 import msgspec
 import pytest
+import yaml
 from jsonschema import Draft202012Validator
 
 from proxy.config.load import load
+from proxy.config.root import Root
 from proxy.config.schema import schema
 from proxy.config.tree import plain_data
 from proxy.config.yaml import parse
@@ -15,7 +17,7 @@ from proxy.snapshot import document as doc
 
 FOLDER = Path(__file__).parents[3] / "config"
 EXAMPLES = sorted(FOLDER.glob("*.yaml"))
-NAMES = ("blue-green", "canary", "demo", "edge", "minimal", "reference", "routing", "sticky")
+NAMES = ("blue-green", "canary", "container", "demo", "edge", "minimal", "reference", "routing", "sticky")
 
 
 def data(text: str) -> Any:
@@ -39,6 +41,34 @@ def test_example_loads_without_problems(path: Path) -> None:
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
 def test_example_fits_the_schema(path: Path) -> None:
     Draft202012Validator(schema()).validate(data(path.read_text()))
+
+
+def deployed() -> dict[str, str]:
+    """Configurations inside other files: of the compose example, and of every ConfigMap."""
+    found = {"compose": (FOLDER / "compose/sluice/sluice.yaml").read_text()}
+    for path in sorted((FOLDER / "kubernetes").glob("*.yaml")):
+        for document in yaml.safe_load_all(path.read_text()):
+            if document["kind"] == "ConfigMap":
+                found[path.stem] = document["data"]["sluice.yaml"]
+    return found
+
+
+@pytest.mark.parametrize("name", ["compose", "edge", "sidecar"])
+def test_configuration_of_a_deployment_loads(name: str, tmp_path: Path) -> None:
+    path = tmp_path / "sluice.yaml"
+    path.write_text(deployed()[name])
+    loaded = load(path, {"SLUICE_TOKEN": "t" * 32, "SLUICE_COOKIE_KEY": "k" * 32})
+    assert loaded.problems == []
+
+
+def test_pod_gets_the_time_that_its_shutdown_takes() -> None:
+    for path in sorted((FOLDER / "kubernetes").glob("*.yaml")):
+        documents = list(yaml.safe_load_all(path.read_text()))
+        (pod,) = [each["spec"]["template"]["spec"] for each in documents if each["kind"] == "Deployment"]
+        (config,) = [each["data"]["sluice.yaml"] for each in documents if each["kind"] == "ConfigMap"]
+        settings = Root.model_validate(parse(config, "f", {"SLUICE_TOKEN": "t", "SLUICE_COOKIE_KEY": "k" * 32}).tree)
+        shutdown = settings.shutdown
+        assert pod["terminationGracePeriodSeconds"] >= shutdown.delay + shutdown.grace + 5
 
 
 def test_schema_is_a_schema() -> None:
