@@ -254,11 +254,12 @@ class Downstream(asyncio.Protocol):
     def finished(self) -> None:
         """The exchange is over: on to the next request, or close."""
         exchange, self.exchange = self.exchange, None
-        if exchange is None or self.state == CLOSED:
+        state = self.state
+        if exchange is None or state == CLOSED:
             return
         # An exchange and its attempt know each other: cut here, they go without waiting for the garbage collector.
         exchange.attempt = None
-        if self.state == BODY:
+        if state == BODY:
             self._drain()
             return
         if not self._keep:
@@ -266,9 +267,10 @@ class Downstream(asyncio.Protocol):
             return
         self.state = HEAD
         if not self._write_paused:
-            deadline = self.deadline = self.plane.wheel.now + self.listener.limits.keep_alive
+            wheel = self.plane.wheel
+            deadline = self.deadline = wheel.now + self.listener.limits.keep_alive
             if deadline < self.scheduled:
-                self.plane.wheel.watch(self, deadline)
+                wheel.watch(self, deadline)
         if not self._pumping and (self._buffer or self._paused or self._half_closed):
             self._go_on()
 

@@ -525,7 +525,10 @@ class Exchange:
         idle = endpoint.idle
         upstream: Upstream | None = None
         if idle and not fresh:
-            upstream = check_out(endpoint, now, self.head.method in IDEMPOTENT)
+            upstream = idle.pop()
+            if upstream.deadline <= now or upstream.is_closed or self.head.method not in IDEMPOTENT:
+                idle.append(upstream)  # the newest will not do as it is
+                upstream = check_out(endpoint, now, self.head.method in IDEMPOTENT)
         per_try = self.retry.per_try
         deadline = inf if per_try is None else now + per_try
         attempt = self.attempt = Attempt(self, endpoint, upstream, deadline)
@@ -608,7 +611,7 @@ class Exchange:
     def _count(self) -> None:
         """Once per exchange: into the statistics of the pool that had it."""
         plane = self.plane
-        if self.deadline != inf or self.scheduled != inf:
+        if self.scheduled != inf:
             plane.wheel.drop(self)
         if self.reason is not None:
             plane.count_refusal(self.reason)

@@ -234,7 +234,9 @@ class Upstream(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         state = self.state
         if state == HEAD:
-            head = None if self._buffer else ordinary_response_head(data, RESPONSE_LIMITS)
+            if self._buffer:
+                data, self._buffer = self._buffer + data, b""
+            head = ordinary_response_head(data, RESPONSE_LIMITS)
             if head is None:
                 self._take_head(data)
             else:
@@ -344,9 +346,7 @@ class Upstream(asyncio.Protocol):
             self.transport.writelines((start, body))
 
     def _take_head(self, data: bytes) -> None:
-        if self._buffer:
-            data = self._buffer + data
-            self._buffer = b""
+        """Take a head that is not ordinary, or only the beginning of one."""
         try:
             head = parse_response_head(data, RESPONSE_LIMITS)
         except MessageError:
