@@ -191,14 +191,14 @@ class Downstream(asyncio.Protocol):
         """Send a response's head, framed for this client, and the first of its body."""
         self._chunked_out = self._until_close = False
         length = head.length
-        if length >= 0 and self._keep and self.state == WAIT and self._minor and len(body) <= _JOIN:
-            if not self.plane.draining:  # the ordinary response in one format call: 0.3 µs less
-                self.transport.write(
-                    b"HTTP/1.1 %d %b\r\n%bContent-Length: %d\r\n\r\n%b"
-                    % (head.status, head.reason, head.block, length, body)
-                )
-                return
-        self._respond_in_full(head, body, done)
+        stays = self._keep and self._minor and self.state == WAIT and not self.plane.draining
+        if length >= 0 and stays and len(body) <= _JOIN:  # the ordinary response in one format call: 0.2 µs less
+            self.transport.write(
+                b"HTTP/1.1 %d %b\r\n%bContent-Length: %d\r\n\r\n%b"
+                % (head.status, head.reason, head.block, length, body)
+            )
+        else:
+            self._respond_in_full(head, body, done)
 
     def _respond_in_full(self, head: ResponseHead, body: bytes, done: bool) -> None:
         """As `respond`, whatever the framing."""

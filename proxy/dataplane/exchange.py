@@ -37,7 +37,6 @@ if TYPE_CHECKING:
     from proxy.pools.endpoint import Endpoint
     from proxy.pools.pool import Pool
     from proxy.routing.route import Route
-    from proxy.routing.service import Service
     from proxy.snapshot.document import Retry, Timeouts
 
 CLIENT_LEFT: Final = 499
@@ -502,7 +501,7 @@ class Exchange:
 
     # -- attempts
 
-    def _attempt(self, fresh: bool = False) -> None:
+    def _attempt(self, fresh: bool = False) -> None:  # noqa: FBT002 - by position: a keyword costs 0.1 µs
         """Go to the best endpoint there is: over an idle connection, or, without one or if `fresh`, over a new one."""
         # In one frame what were six, 1 µs less: a place is taken, a connection found, and the request sent.
         pool = self.pool

@@ -54,7 +54,7 @@ def parse_response_head(data: bytes, limits: HeadLimits) -> ResponseHead | None:
     return ordinary_response_head(data, limits) or head.parse_response_head(data, limits)
 
 
-def ordinary_request_head(data: bytes, limits: HeadLimits) -> RequestHead | None:  # noqa: C901, PLR0911, PLR0912 - flat is fast
+def ordinary_request_head(data: bytes, limits: HeadLimits) -> RequestHead | None:  # noqa: C901, PLR0912 - flat is fast
     """The head, if it is whole, ordinary and right; None for all others."""
     # One function without calls of our own: half of the reference's cost in the running proxy, where code between
     # system calls is cold and each further function costs more than a benchmark of it alone shows.
@@ -102,7 +102,7 @@ def ordinary_request_head(data: bytes, limits: HeadLimits) -> RequestHead | None
     return RequestHead(method, target, 1, host, length, flags, CRLF.join(lines), cookie or None, None, end + 4)
 
 
-def ordinary_response_head(data: bytes, limits: HeadLimits) -> ResponseHead | None:  # noqa: C901, PLR0911, PLR0912 - as above
+def ordinary_response_head(data: bytes, limits: HeadLimits) -> ResponseHead | None:  # noqa: C901 - as above
     """The head, if it is whole, ordinary and right; None for all others."""
     end = data.find(_END, 0, limits.size)
     if end < 0:
