@@ -35,8 +35,8 @@ class Route:
 
     def __post_init__(self) -> None:
         service = self.service
-        special = self.request_filters or self.response_filters or self.action or self.pool
-        if service is not None and not service.is_sticky and not special:
+        is_plain = self.action is None and self.pool is None and not (self.request_filters or self.response_filters)
+        if is_plain and service is not None and not service.is_sticky:
             object.__setattr__(self, "draw", service.draw)
 
     def endpoint(self, pool: Pool, facts: Facts, tried: tuple[Endpoint, ...] = ()) -> Found | None:

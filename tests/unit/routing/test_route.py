@@ -8,7 +8,7 @@ from proxy.routing.route import Route
 POOL: Any = object()
 
 
-def service(is_sticky: bool = False) -> Any:
+def service(*, is_sticky: bool = False) -> Any:
     return SimpleNamespace(is_sticky=is_sticky, draw=lambda: POOL)
 
 
