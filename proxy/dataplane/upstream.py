@@ -237,7 +237,7 @@ class Upstream(asyncio.Protocol):
             if self._buffer:
                 data, self._buffer = self._buffer + data, b""
             head = ordinary_response_head(data, RESPONSE_LIMITS)
-            if head is None:
+            if head is None or head.status < 200:
                 self._take_head(data)
             else:
                 self._take_response(head, data)
@@ -346,7 +346,7 @@ class Upstream(asyncio.Protocol):
             self.transport.writelines((start, body))
 
     def _take_head(self, data: bytes) -> None:
-        """Take a head that is not ordinary, or only the beginning of one."""
+        """Take a head that is not ordinary or final, or only the beginning of one."""
         try:
             head = parse_response_head(data, RESPONSE_LIMITS)
         except MessageError:
