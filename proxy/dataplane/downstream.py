@@ -19,6 +19,7 @@ from proxy.dataplane.pieces import write_pieces
 from proxy.dataplane.replies import REPLIES, text_reply
 from proxy.http1.errors import MessageError
 from proxy.http1.framing import ChunkedDecoder
+from proxy.http1.head import parse_request_head
 from proxy.http1.message import (
     CHUNKED,
     CLOSE,
@@ -28,7 +29,7 @@ from proxy.http1.message import (
     RequestHead,
     ResponseHead,
 )
-from proxy.http1.parser import parse_request_head
+from proxy.http1.parser import ordinary_request_head
 
 if TYPE_CHECKING:
     from proxy.dataplane.listener import Listener
@@ -47,6 +48,7 @@ WINDOW: Final = 10.0  # seconds over which a rate is judged
 DRAIN_LIMIT: Final = 256 * 1024  # bytes of an unwanted body that are read so that the connection can go on
 LINGER_IDLE: Final = 2.0
 LINGER_MOST: Final = 10.0
+_JOIN: Final = 4096  # a body piece up to this size is copied behind the head: one buffer is cheaper than two
 _CRASHED: Final = "a request failed inside the proxy: %r"
 LEFT_GRACE: Final = 2.0  # a client that closed its side may still be reading: how long without a byte for it
 
@@ -124,7 +126,11 @@ class Downstream(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         state = self.state
         if state == HEAD and not self._write_paused:
-            self._pump(self._buffer + data if self._buffer else data)
+            self._pumping = True  # the first turn of _pump, which is nearly always the only one
+            rest = self._take_head(self._buffer + data if self._buffer else data)
+            self._pumping = False
+            if rest or self._half_closed:
+                self._pump(rest)
         elif state == BODY:
             self._take_body(data)
         elif state <= WAIT:
@@ -184,10 +190,22 @@ class Downstream(asyncio.Protocol):
 
     def respond(self, head: ResponseHead, body: bytes, done: bool) -> None:
         """Send a response's head, framed for this client, and the first of its body."""
+        self._chunked_out = self._until_close = False
+        length = head.length
+        stays = self._keep and self._minor and self.state == WAIT and not self.plane.draining
+        if length >= 0 and stays and len(body) <= _JOIN:  # the ordinary response in one format call: 0.2 µs less
+            self.transport.write(
+                b"HTTP/1.1 %d %b\r\n%bContent-Length: %d\r\n\r\n%b"
+                % (head.status, head.reason, head.block, length, body)
+            )
+        else:
+            self._respond_in_full(head, body, done)
+
+    def _respond_in_full(self, head: ResponseHead, body: bytes, done: bool) -> None:
+        """As `respond`, whatever the framing."""
         if self.state == BODY and (self._awaits_continue or (done and not self.can_drain())):
             self._keep = False  # what is missing of the body won't be waited for
         length = head.length
-        self._chunked_out = self._until_close = False
         if length >= 0:
             framing = b"Content-Length: %d\r\n" % length
         elif done:
@@ -207,7 +225,7 @@ class Downstream(asyncio.Protocol):
         if self._chunked_out and body:
             body = b"%x\r\n%b\r\n" % (len(body), body)
         start = b"HTTP/1.1 %d %b\r\n%b%b\r\n" % (head.status, head.reason, head.block, framing)
-        if len(body) <= 4096:
+        if len(body) <= _JOIN:
             self.transport.write(start + body)
         else:
             write_pieces(self.transport, (start, body))
@@ -237,11 +255,12 @@ class Downstream(asyncio.Protocol):
     def finished(self) -> None:
         """The exchange is over: on to the next request, or close."""
         exchange, self.exchange = self.exchange, None
-        if exchange is None or self.state == CLOSED:
+        state = self.state
+        if exchange is None or state == CLOSED:
             return
         # An exchange and its attempt know each other: cut here, they go without waiting for the garbage collector.
         exchange.attempt = None
-        if self.state == BODY:
+        if state == BODY:
             self._drain()
             return
         if not self._keep:
@@ -249,10 +268,11 @@ class Downstream(asyncio.Protocol):
             return
         self.state = HEAD
         if not self._write_paused:
-            deadline = self.deadline = self.plane.wheel.now + self.listener.limits.keep_alive
+            wheel = self.plane.wheel
+            deadline = self.deadline = wheel.now + self.listener.limits.keep_alive
             if deadline < self.scheduled:
-                self.plane.wheel.watch(self, deadline)
-        if not self._pumping:
+                wheel.watch(self, deadline)
+        if not self._pumping and (self._buffer or self._paused or self._half_closed):
             self._go_on()
 
     def pause(self) -> None:
@@ -389,31 +409,25 @@ class Downstream(asyncio.Protocol):
 
     def _take_head(self, data: bytes) -> bytes:
         """Take one head, if it is whole, and begin its exchange; what is left over comes back."""
-        limits = self.listener.limits
-        try:
-            head = parse_request_head(data, self.listener.head_limits)
-        except MessageError as error:
-            self._refuse(error.status, error.reason, str(error))
-            return b""
+        listener = self.listener
+        head = ordinary_request_head(data, listener.head_limits)
         if head is None:
-            if not self._buffer:
-                self._watch(self.plane.wheel.now + limits.head_timeout)  # for the whole of it, not for a byte
-            self._buffer = data
-            return b""
+            head = self._read_head(data)
+            if head is None:
+                return b""
         self._buffer = b""
         self._minor = minor = head.minor
         flags = head.flags
         self._keep = not flags & CLOSE if minor else bool(flags & KEEP_ALIVE)
         length = head.length
-        if head.method == b"CONNECT":
-            self._refuse(*_own("connect_unsupported"))
-            return b""
-        if limits.body is not None and length > limits.body:
-            self._refuse(*_own("body_too_large"))
-            return b""
+        if length > 0:
+            limit = listener.limits.body
+            if limit is not None and length > limit:
+                self._refuse(*_own("body_too_large"))
+                return b""
         plane = self.plane
-        told = (self._origin or self._meet()).describe(head)
-        exchange = self.exchange = Exchange(plane, self, head, told, plane.clock())
+        origin = self._origin or self._meet()
+        exchange = self.exchange = Exchange(plane, self, head, origin.describe(head), plane.clock())
         if length == NO_BODY or length == 0:  # noqa: PLR1714 - a tuple costs more
             self.state = WAIT
             self.deadline = inf
@@ -424,6 +438,23 @@ class Downstream(asyncio.Protocol):
                 self._crashed(exchange)
             return data[head.size :]
         return self._begin_with_body(exchange, head, data[head.size :])
+
+    def _read_head(self, data: bytes) -> RequestHead | None:
+        """What is no ordinary head: an unusual one, or the beginning of one, or wrong and refused."""
+        try:
+            head = parse_request_head(data, self.listener.head_limits)
+        except MessageError as error:
+            self._refuse(error.status, error.reason, str(error))
+            return None
+        if head is None:
+            if not self._buffer:
+                # For the whole of it, not for a byte.
+                self._watch(self.plane.wheel.now + self.listener.limits.head_timeout)
+            self._buffer = data
+        elif head.method == b"CONNECT":
+            self._refuse(*_own("connect_unsupported"))
+            return None
+        return head
 
     def _meet(self) -> Origin:
         """Who the client is: worked out at its first request, since many connections never make one."""

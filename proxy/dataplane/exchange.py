@@ -10,6 +10,7 @@ future or a coroutine. What has to wait (a connection to be made, a place in a f
 Over 400 lines: it is where a request's two sides meet, and each word of theirs is a method of a few lines.
 """
 
+from bisect import bisect_left
 from math import inf
 from typing import TYPE_CHECKING, Final
 
@@ -17,14 +18,16 @@ from proxy.dataplane.attempt import Attempt
 from proxy.dataplane.failures import UpstreamFailure
 from proxy.dataplane.forwarding import is_loop
 from proxy.dataplane.held import HeldBody
+from proxy.dataplane.idle import check_out
 from proxy.dataplane.replies import REPLIES, own_head, text_reply
-from proxy.dataplane.retrying import is_stale, may_repeat, status_condition
+from proxy.dataplane.retrying import IDEMPOTENT, is_stale, may_repeat, status_condition
 from proxy.filters.effects import ChoosePool, Reply
 from proxy.http1.cookies import without_cookie
 from proxy.http1.errors import MessageError
 from proxy.http1.host import normal_host
 from proxy.http1.message import EXPECT_OTHER, VIA, RequestHead, ResponseHead
 from proxy.http1.target import canonical_path
+from proxy.telemetry.histogram import BUCKETS
 
 if TYPE_CHECKING:
     from proxy.dataplane.plane import Plane
@@ -34,10 +37,11 @@ if TYPE_CHECKING:
     from proxy.pools.endpoint import Endpoint
     from proxy.pools.pool import Pool
     from proxy.routing.route import Route
-    from proxy.routing.service import Service
     from proxy.snapshot.document import Retry, Timeouts
 
 CLIENT_LEFT: Final = 499
+_PERCENT: Final = 0x25
+_SELDOM: Final = EXPECT_OTHER | VIA
 
 
 class Exchange:
@@ -152,38 +156,40 @@ class Exchange:
             self.held.add(body)
         head = self.head
         path, mark, self.query = head.target.partition(b"?")
-        try:
-            canonical = self.path = canonical_path(path)
-        except MessageError as error:
-            self.refuse(error.status, error.reason, str(error))
+        self.path = path
+        # A target holds no backslash and starts with a slash, so all other paths are canonical: 0.3 µs less.
+        if (_PERCENT in path or path.find(b"/.") >= 0) and not self._make_canonical(path, mark):
             return
-        if canonical != path:
-            head.target = canonical + mark + self.query  # what is matched is what is forwarded
-        if head.flags & (EXPECT_OTHER | VIA) and self._is_hopeless(head):
+        if head.flags & _SELDOM and self._is_hopeless(head):
             return
         snapshot = self.plane.snapshot
+        filters = snapshot.filters
         self.response_filters = snapshot.response_filters
-        if snapshot.filters and self._filter(snapshot.filters):
+        if filters and self._filter(filters):
             return
-        route = snapshot.router.find(self)
+        find = snapshot.router.find
+        route = find(self)
         if route is None:
             self.reply("no_route")
             return
         self.route = route
-        self.timeouts = route.timeouts
+        self.timeouts = timeouts = route.timeouts
         self.retry = route.retry
-        if route.response_filters:
-            self.response_filters = route.response_filters + snapshot.response_filters
-        service = route.service
-        if service is not None and service.is_sticky and route.pool is None:
-            # Before a filter can take away what it goes by.
-            self.pool, self.set_cookie = service.stick(self, self.plane.wall())
-        if route.request_filters and self._filter(route.request_filters):
+        draw = route.draw
+        if draw is not None and not filters:
+            self.pool = draw()
+            cookie = head.cookie
+        elif self._choose(route):
+            cookie = self._passed_cookie(route)
+        else:
             return
-        if route.action is not None:
-            self._act(route.action(self))
-        elif service is not None:
-            self._choose(route, service)
+        if cookie:
+            self.block = b"".join((head.block, b"Cookie: ", cookie, b"\r\n", self.block))
+        else:
+            self.block = head.block + self.block
+        if timeouts.total is not None:
+            self.plane.wheel.watch(self, self._total_deadline())
+        self._attempt()
 
     def request_data(self, data: bytes) -> None:
         """A piece of the request's body."""
@@ -258,28 +264,32 @@ class Exchange:
         if attempt is None:
             return
         status = head.status
+        endpoint = attempt.endpoint
         if status >= 500:
-            self.plane.blame(self, attempt.endpoint)
-            if self._tries_again_for(status, attempt.endpoint):
+            self.plane.blame(self, endpoint)
+            if self._tries_again_for(status, endpoint):
                 return
-        elif attempt.endpoint.consecutive_errors:
-            attempt.endpoint.consecutive_errors = 0
+        elif endpoint.consecutive_errors:
+            endpoint.consecutive_errors = 0
         if self.set_cookie is not None:
             self._bind_session(head)
         if self.response_filters:
             self._filter_response(head)
         self.status = head.status
         self.responded = True
+        downstream = self.downstream
         if not done:
-            self.downstream.respond(head, body, False)
+            downstream.respond(head, body, False)
             return
         self.response_done = True
         if self.request_done:
-            self._end_attempt()
-            self.downstream.respond(head, body, True)
-            self._finish()
+            self.attempt = None  # `_end_attempt` and `_finish` without their frames
+            attempt.end(self.plane.wheel.now)
+            downstream.respond(head, body, True)
+            self._count()
+            downstream.finished()
         else:
-            self.downstream.respond(head, body, True)
+            downstream.respond(head, body, True)
             self._answered_early(attempt)
 
     def response_data(self, data: bytes) -> None:
@@ -334,7 +344,7 @@ class Exchange:
     def _after_failure(self, failure: UpstreamFailure, attempt: Attempt, reused: bool) -> None:
         if is_stale(self, failure, reused):
             self.stale_retried = True
-            self._attempt(fresh=True)
+            self._attempt(True)
             return
         if failure.blames_endpoint:
             self.plane.blame(self, attempt.endpoint)
@@ -448,8 +458,21 @@ class Exchange:
         for each in self.response_filters:
             each.on_response(self, head)
 
-    def _choose(self, route: "Route", service: "Service") -> None:
-        """Choose the pool, and write down what the upstream is sent."""
+    def _choose(self, route: "Route") -> bool:
+        """Choose the pool where more than a draw decides; false if the exchange goes to none."""
+        if route.response_filters:
+            self.response_filters = route.response_filters + self.response_filters
+        service = route.service
+        if service is not None and service.is_sticky and route.pool is None:
+            # Before a filter can take away what it goes by.
+            self.pool, self.set_cookie = service.stick(self, self.plane.wall())
+        if route.request_filters and self._filter(route.request_filters):
+            return False
+        if route.action is not None:
+            self._act(route.action(self))
+            return False
+        if service is None:
+            return False
         if self._named is not None:
             self.pool = service.pools[self._named]
             self.set_cookie = None
@@ -457,22 +480,30 @@ class Exchange:
             self.pool = route.pool
         elif not service.is_sticky:
             self.pool = service.draw()
-        head = self.head
-        cookie = head.cookie
-        if cookie is not None and service.sticky_cookie is not None:
-            cookie = without_cookie(cookie, service.sticky_cookie)
-        if cookie:
-            self.block = b"%bCookie: %b\r\n%b" % (head.block, cookie, self.block)
-        else:
-            self.block = head.block + self.block
-        if self.timeouts.total is not None:
-            self.plane.wheel.watch(self, self._total_deadline())
-        self._attempt()
+        return True
+
+    def _passed_cookie(self, route: "Route") -> bytes | None:
+        """The Cookie field for the upstream: without the proxy's own."""
+        cookie, service = self.head.cookie, route.service
+        if cookie is None or service is None or service.sticky_cookie is None:
+            return cookie
+        return without_cookie(cookie, service.sticky_cookie)
+
+    def _make_canonical(self, path: bytes, mark: bytes) -> bool:
+        """Bring the path into its one form; false if it has none, and was refused."""
+        try:
+            canonical = self.path = canonical_path(path)
+        except MessageError as error:
+            self.refuse(error.status, error.reason, str(error))
+            return False
+        self.head.target = canonical + mark + self.query  # what is matched is what is forwarded
+        return True
 
     # -- attempts
 
-    def _attempt(self, *, fresh: bool = False) -> None:
-        """Go to the best endpoint there is."""
+    def _attempt(self, fresh: bool = False) -> None:  # noqa: FBT002 - by position: a keyword costs 0.1 µs
+        """Go to the best endpoint there is: over an idle connection, or, without one or if `fresh`, over a new one."""
+        # In one frame what were six, 1 µs less: a place is taken, a connection found, and the request sent.
         pool = self.pool
         endpoint = pool.pick(self, self.tried)
         if endpoint is None:
@@ -484,13 +515,30 @@ class Exchange:
             self.pool = pool
         shared = pool.shared
         self.counters = shared.counters
-        if not shared.may_connect():
+        if shared.connections >= shared.limits.connections:
             self._queue(pool)
             return
-        attempt = self.attempt = Attempt(self, pool, endpoint)
         if not fresh:  # a stale connection's second chance does not count
             self.attempts += 1
-        attempt.begin(self.started if self.attempts == 1 else self.plane.clock(), fresh=fresh)
+        now = self.started if self.attempts == 1 else self.plane.clock()
+        idle = endpoint.idle
+        upstream: Upstream | None = None
+        if idle and not fresh:
+            upstream = idle.pop()
+            if upstream.deadline <= now or upstream.is_closed or self.head.method not in IDEMPOTENT:
+                idle.append(upstream)  # the newest will not do as it is
+                upstream = check_out(endpoint, now, self.head.method in IDEMPOTENT)
+        per_try = self.retry.per_try
+        deadline = inf if per_try is None else now + per_try
+        attempt = self.attempt = Attempt(self, endpoint, upstream, deadline)
+        shared.connections += 1
+        endpoint.in_flight += 1
+        if upstream is None:
+            self.plane.connect(attempt)
+        elif self.held is None and self.request_done and not self.request_trailers:
+            upstream.start(self, b"", True, now)
+        else:
+            attempt.send(upstream, now)
 
     def _attempt_again(self, endpoint: "Endpoint") -> None:
         self.tried = (*self.tried, endpoint)
@@ -562,10 +610,13 @@ class Exchange:
     def _count(self) -> None:
         """Once per exchange: into the statistics of the pool that had it."""
         plane = self.plane
-        if self.deadline != inf or self.scheduled != inf:
+        if self.scheduled != inf:
             plane.wheel.drop(self)
         if self.reason is not None:
             plane.count_refusal(self.reason)
         counters = self.counters
         counters.requests[self.status // 100] += 1
-        counters.duration.observe(plane.clock() - self.started)
+        seconds = plane.clock() - self.started
+        duration = counters.duration
+        duration.counts[bisect_left(BUCKETS, seconds)] += 1  # Histogram.observe without its frame: 0.1 µs less
+        duration.total += seconds

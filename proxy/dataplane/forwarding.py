@@ -4,6 +4,7 @@ A peer outside `trusted_proxies` is the client, and whatever it says of itself i
 kept and continued. Every value comes from the same place, so that they cannot contradict each other.
 """
 
+from binascii import hexlify
 from collections.abc import Callable
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from typing import Final
@@ -53,16 +54,12 @@ class Origin:
         """(client's address, its scheme, the field lines to add) for one request."""
         if self.trusted and head.forwarded:
             return self._believe(head, head.forwarded)
-        # One format call; joining the parts one by one took 0.3 µs more of 1.1.
-        number = b"%032x" % self._bits(128)
-        if head.flags & TRACEPARENT:
-            return self.client, b"http", b"%b%b\r\nX-Request-Id: %b\r\n" % (self._prefix, head.host, number)
-        return (
-            self.client,
-            b"http",
-            b"%b%b\r\nX-Request-Id: %b\r\ntraceparent: 00-%b-%b-01\r\n"
-            % (self._prefix, head.host, number, number, number[:16]),
-        )
+        bits = self._bits
+        number = hexlify(bits(128).to_bytes(16))  # b"%032x" takes 0.2 µs more
+        lines: tuple[bytes, ...] = (self._prefix, head.host, b"\r\nX-Request-Id: ", number, b"\r\n")
+        if not head.flags & TRACEPARENT:
+            lines += (b"traceparent: 00-", number, b"-", number[:16], b"-01\r\n")
+        return self.client, b"http", b"".join(lines)
 
     def _believe(self, head: RequestHead, told: dict[bytes, bytes]) -> tuple[str, bytes, bytes]:
         chain = told.get(b"x-forwarded-for", b"")

@@ -21,6 +21,7 @@ from proxy.dataplane.failures import (
 from proxy.dataplane.pieces import write_pieces
 from proxy.http1.errors import MessageError
 from proxy.http1.framing import ChunkedDecoder
+from proxy.http1.head import parse_response_head
 from proxy.http1.limits import HeadLimits
 from proxy.http1.message import (
     CHUNKED,
@@ -32,7 +33,7 @@ from proxy.http1.message import (
     WEBSOCKET,
     ResponseHead,
 )
-from proxy.http1.parser import parse_response_head
+from proxy.http1.parser import ordinary_response_head
 
 if TYPE_CHECKING:
     from proxy.dataplane.exchange import Exchange
@@ -49,6 +50,7 @@ CLOSED: Final = 6
 
 RESPONSE_LIMITS: Final = HeadLimits(size=64 * 1024, fields=200, underscores=True)
 MAX_INFORMATIONAL: Final = 10  # more 1xx than this are an attack or a loop
+_CONNECTION: Final = WEBSOCKET | TE_TRAILERS
 _JOIN: Final = 4096  # a body piece up to this size is copied behind the head: one buffer is cheaper than two
 
 
@@ -70,6 +72,7 @@ class Upstream(asyncio.Protocol):
         "deadline",
         "endpoint",
         "exchange",
+        "is_closed",
         "keep",
         "reused",
         "scheduled",
@@ -83,6 +86,7 @@ class Upstream(asyncio.Protocol):
         self.endpoint = endpoint
         self.exchange: Exchange | None = None
         self.state = IDLE
+        self.is_closed = False  # of no more use
         self.keep = True
         self.reused = False
         self.deadline = self.scheduled = inf
@@ -100,11 +104,6 @@ class Upstream(asyncio.Protocol):
 
     def __repr__(self) -> str:
         return f"<Upstream {self.endpoint.address} state={self.state} reused={self.reused}>"
-
-    @property
-    def is_closed(self) -> bool:
-        """Is it of no more use?"""
-        return self.state == CLOSED
 
     # -- what the exchange calls
 
@@ -124,17 +123,22 @@ class Upstream(asyncio.Protocol):
         else:
             framing = b"Transfer-Encoding: chunked\r\n\r\n"
         self._chunked = length == CHUNKED
-        if head.flags & (WEBSOCKET | TE_TRAILERS):
+        if head.flags & _CONNECTION:
             framing = _connection(head.flags) + framing
-        start = b"%b %b HTTP/1.1\r\nHost: %b\r\n%b%b" % (
-            head.method,
-            head.target,
-            head.host or self._own_host(),
-            exchange.block,
-            framing,
+        host = head.host or self._own_host()
+        start = b"".join(
+            (head.method, b" ", head.target, b" HTTP/1.1\r\nHost: ", host, b"\r\n", exchange.block, framing)
         )
-        self._try_deadline = exchange.attempt.deadline if exchange.attempt is not None else inf
-        self._watch(done, exchange, now)
+        attempt = exchange.attempt
+        self._try_deadline = try_deadline = inf if attempt is None else attempt.deadline
+        timeouts = exchange.timeouts  # from here on _watch without its frame: 0.1 µs less
+        wait = timeouts.response if done else timeouts.body_idle
+        deadline = inf if wait is None else now + wait
+        if try_deadline < deadline:  # noqa: PLR1730 - min() is a call
+            deadline = try_deadline
+        self.deadline = deadline
+        if deadline < self.scheduled:
+            self._wheel.watch(self, deadline)
         if body or (done and self._chunked):
             self._write_with(start, body, done)
         else:
@@ -176,7 +180,7 @@ class Upstream(asyncio.Protocol):
     def release(self, now: float) -> None:
         """The exchange is over: back among the idle ones, or closed where HTTP does not allow another request."""
         exchange = self.exchange
-        if not self.keep or self.state == CLOSED or exchange is None or self._write_paused:
+        if not self.keep or exchange is None or self._write_paused:
             self.close()  # also where part of the request is still unsent: it would stand before the next one
             return
         self.exchange = None
@@ -208,6 +212,7 @@ class Upstream(asyncio.Protocol):
             if self.state == IDLE and self in self.endpoint.idle:
                 self.endpoint.idle.remove(self)
             self.state = CLOSED
+            self.is_closed = True
             self.exchange = None
             self._wheel.drop(self)
             self.transport.abort()
@@ -215,6 +220,7 @@ class Upstream(asyncio.Protocol):
     def detach(self) -> asyncio.Transport:
         """Give the transport away, to a tunnel."""
         self.state = CLOSED
+        self.is_closed = True
         self.exchange = None
         self._wheel.drop(self)
         return self.transport
@@ -229,7 +235,13 @@ class Upstream(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         state = self.state
         if state == HEAD:
-            self._take_head(data)
+            if self._buffer:
+                data, self._buffer = self._buffer + data, b""
+            head = ordinary_response_head(data, RESPONSE_LIMITS)
+            if head is None or head.status < 200:
+                self._take_head(data)
+            else:
+                self._take_response(head, data)
         elif state == LENGTH:
             self._take_length(data)
         elif state == CHUNKS:
@@ -337,9 +349,7 @@ class Upstream(asyncio.Protocol):
             write_pieces(self.transport, (start, body))
 
     def _take_head(self, data: bytes) -> None:
-        if self._buffer:
-            data = self._buffer + data
-            self._buffer = b""
+        """Take a head that is not ordinary or final, or only the beginning of one."""
         try:
             head = parse_response_head(data, RESPONSE_LIMITS)
         except MessageError:
@@ -370,15 +380,15 @@ class Upstream(asyncio.Protocol):
             self.state = ANSWERED
             exchange.response(head, b"", True)
         elif length >= 0:
-            self._remaining = length + size - len(data)
-            if self._remaining > 0:
+            remaining = self._remaining = length + size - len(data)
+            if remaining > 0:
                 self.state = LENGTH
                 self._refresh()
                 exchange.response(head, data[size:], False)
             else:
-                if self._remaining < 0:
+                if remaining < 0:
                     self.keep = False  # more than was announced: whose it is, nobody knows
-                    data = data[: self._remaining]
+                    data = data[:remaining]
                 self.state = ANSWERED
                 exchange.response(head, data[size:], True)
         elif length == CHUNKED:

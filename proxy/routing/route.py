@@ -1,6 +1,7 @@
 """A compiled route: everything a request needs to know once it has matched."""
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from typing import Any
 
 from proxy.filters.registry import Act, RequestFilter, ResponseFilter
@@ -16,7 +17,8 @@ class Route:
 
     `pool` is the pool that the route names, whatever the split says; `otherwise` whether others help it out. The
     filters are the service's and the route's, in the order they run. `timeouts` and `retry` are those of
-    proxy.snapshot.document, `retry_methods` the methods that `retry` allows to be repeated.
+    proxy.snapshot.document, `retry_methods` the methods that `retry` allows to be repeated. `draw` draws the pool where
+    nothing else has a say in it: no filter, stickiness or name of a pool.
     """
 
     name: str | None = None
@@ -29,6 +31,13 @@ class Route:
     timeouts: Any = None
     retry: Any = None
     retry_methods: frozenset[bytes] = frozenset()
+    draw: Callable[[], Pool] | None = field(init=False, default=None)
+
+    def __post_init__(self) -> None:
+        service = self.service
+        is_plain = self.action is None and self.pool is None and not (self.request_filters or self.response_filters)
+        if is_plain and service is not None and not service.is_sticky:
+            object.__setattr__(self, "draw", service.draw)
 
     def endpoint(self, pool: Pool, facts: Facts, tried: tuple[Endpoint, ...] = ()) -> Found | None:
         """Where a request of this pool goes, and to which pool's account; None where nothing can take it (503)."""

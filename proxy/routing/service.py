@@ -1,5 +1,6 @@
 """A compiled service: which pool a request goes to, and which endpoint of it or, failing that, of another."""
 
+from bisect import bisect_right
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -52,7 +53,9 @@ class Service:
     """
 
     __slots__ = (
+        "_bounds",
         "_chance",
+        "_draws",
         "_epochs",
         "_held",
         "_home",
@@ -89,6 +92,8 @@ class Service:
         self.ejection = spec.ejection
         self.limits = spec.limits
         self._chance = spec.chance
+        self._bounds = spec.split.bounds
+        self._draws = spec.split.chance
         self._salt = spec.name.encode()
         self.drawn = tuple(self.pools[name] for name in spec.split.names)
         self._only = self.drawn[0] if len(self.drawn) == 1 else None
@@ -102,7 +107,10 @@ class Service:
 
     def draw(self) -> Pool:
         """A pool by the exact shares of the split."""
-        return self._only or self.drawn[self.split.draw()]
+        if self._only is not None:
+            return self._only
+        chance = self._draws
+        return self.drawn[bisect_right(self._bounds, chance())]  # Split.draw without its frame: 0.1 µs less
 
     def stick(self, facts: Facts, now: float) -> tuple[Pool, bytes | None]:
         """The user's pool, and the value of a Set-Cookie field where the cookie is new or changed.

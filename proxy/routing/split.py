@@ -25,18 +25,18 @@ class Split:
     falls to the first pool whose bound is above it. The last bound is exactly 1.0.
     """
 
-    __slots__ = ("_chance", "bounds", "names", "shares")
+    __slots__ = ("bounds", "chance", "names", "shares")
 
     def __init__(self, shares: Shares, chance: Callable[[], float]) -> None:
         exact = exact_shares(shares)
         self.shares: dict[str, Fraction] = {name: share for name, share in exact.items() if share}
         self.names = tuple(self.shares)
         self.bounds = tuple(float(bound) for bound in accumulate(self.shares.values()))
-        self._chance = chance
+        self.chance = chance
 
     def draw(self) -> int:
         """The position in `names` of a pool, by chance."""
-        return bisect_right(self.bounds, self._chance())
+        return bisect_right(self.bounds, self.chance())
 
 
 def exact_shares(shares: Shares) -> dict[str, Fraction]:

@@ -17,7 +17,7 @@ BOUNDS: Final[tuple[float, ...]] = tuple(
 )
 """The upper bound of each bucket in seconds, inclusive; one more bucket follows, without a bound."""
 
-_bounds: Final = list(BOUNDS)
+BUCKETS: Final = list(BOUNDS)  # for bisect, which is quicker in a list
 
 
 class Histogram:
@@ -32,7 +32,7 @@ class Histogram:
     def observe(self, seconds: float) -> None:
         """Count one duration."""
         # A bisect in C: 0.28 µs; math.log2 0.28 µs (and fails on 0), math.frexp 0.40 µs.
-        self.counts[bisect_left(_bounds, seconds)] += 1
+        self.counts[bisect_left(BUCKETS, seconds)] += 1
         self.total += seconds
 
     def add(self, other: "Histogram") -> None:

@@ -1,0 +1,33 @@
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from proxy.routing.route import Route
+
+POOL: Any = object()
+
+
+def service(*, is_sticky: bool = False) -> Any:
+    return SimpleNamespace(is_sticky=is_sticky, draw=lambda: POOL)
+
+
+def test_route_draws_where_nothing_else_has_a_say() -> None:
+    draw = Route(service=service()).draw
+    assert draw is not None
+    assert draw() is POOL
+
+
+@pytest.mark.parametrize(
+    "parts",
+    [
+        {"service": None},
+        {"service": service(is_sticky=True)},
+        {"pool": POOL},
+        {"action": object()},
+        {"request_filters": (object(),)},
+        {"response_filters": (object(),)},
+    ],
+)
+def test_route_does_not_draw_where_something_else_has_a_say(parts: dict[str, Any]) -> None:
+    assert Route(**({"service": service()} | parts)).draw is None
