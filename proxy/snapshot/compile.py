@@ -120,10 +120,12 @@ class _Job:
         return compile_filters(built, (), "filters", self.problems)
 
     def router(self, services: Mapping[str, Service | None]) -> Generator[None, None, Router]:
-        if self.previous and self._is_same("routes") and services == self.previous.services:
-            return self.previous.router
         compiler = RouteCompiler(services, self.sources.chance, self.problems)
-        return (yield from compiler.router(self.document.routes))
+        if self.previous is None or not self._is_same("routes"):
+            return (yield from compiler.router(self.document.routes))
+        if services == self.previous.services:
+            return self.previous.router
+        return (yield from compiler.router(self.document.routes, self.previous.router.rows))
 
     def _is_same(self, part: str) -> bool:
         return self.previous is not None and self.previous.hashes.get(part) == self.hashes[part]

@@ -1,6 +1,6 @@
 """Routes of a document, compiled."""
 
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -32,13 +32,19 @@ class RouteCompiler:
     chance: Callable[[], float]
     problems: Problems
 
-    def router(self, routes: tuple[doc.Route, ...]) -> Generator[None, None, Router]:
-        """The route table, made in slices; what is wrong with it is in `problems`."""
+    def router(self, routes: tuple[doc.Route, ...], before: Sequence[Row] = ()) -> Generator[None, None, Router]:
+        """The route table, made in slices; what is wrong with it is in `problems`.
+
+        `before` are the rows of these very routes in an earlier generation: those whose service is the same go on.
+        """
         rows = []
         for position, route in enumerate(routes, 1):
-            rows.append(self._row(position, route))
-            yield
-        return Router(rows)
+            row = before[position - 1] if before else None
+            if row is None or row.route.service is not self.services.get(route.service or ""):
+                row = self._row(position, route)
+                yield
+            rows.append(row)
+        return (yield from Router.making(rows))
 
     def _row(self, position: int, route: doc.Route) -> Row:
         where = f"route #{position}{f' {route.name}' if route.name else ''}"

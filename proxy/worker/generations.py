@@ -1,6 +1,7 @@
 """The generations of one worker: the one in force, the one that is prepared, and the road between them."""
 
 import asyncio
+import gc
 import os
 import random
 import time
@@ -51,13 +52,20 @@ class Generations:
         except (msgspec.DecodeError, KeyError, TypeError) as error:
             raise CompileError([f"the document cannot be read: {error}"]) from error
         steps = self._steps(generation, document, found)
+        gc.disable()  # a look at everything that lives, in the middle of making more of it: 50 ms for 2,000 endpoints
+        try:
+            self._prepared = await self._walk(steps), document, found
+        finally:
+            gc.enable()
+
+    async def _walk(self, steps: Generator[None, None, Snapshot]) -> Snapshot:
         began = time.monotonic()  # the loop's own clock stands still within a turn
         while True:
             try:
                 next(steps)
             except StopIteration as done:
-                self._prepared = done.value, document, found
-                return
+                snapshot: Snapshot = done.value
+                return snapshot
             if time.monotonic() - began > SLICE:
                 await asyncio.sleep(0)
                 began = time.monotonic()
@@ -69,7 +77,9 @@ class Generations:
             raise OutOfStepError(f"generation {generation} was not prepared")
         self.snapshot, self.document, self._parts = prepared
         self.snapshot.activate()
-        return self.registry.sweep()
+        gone = self.registry.sweep()
+        gc.freeze()  # it lives until the next one; what it replaces goes by its reference counts alone
+        return gone
 
     def abandon(self) -> None:
         """Forget what was prepared."""
