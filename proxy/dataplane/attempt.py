@@ -15,12 +15,13 @@ if TYPE_CHECKING:
 class Attempt(Struct, eq=False):  # made in C: 0.3 µs less than with an __init__ of its own
     """Counted at its endpoint and pool, by the exchange that makes it, until it is over.
 
-    `upstream` is its connection once there is one. `deadline` is when `retry.per_try` is over.
+    `upstream` is its connection once there is one. `began` is when it began, `deadline` when `retry.per_try` is over.
     """
 
     exchange: "Exchange"
     endpoint: "Endpoint"
     upstream: "Upstream | None"
+    began: float
     deadline: float
     is_over: bool = False
 

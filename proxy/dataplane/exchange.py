@@ -265,6 +265,10 @@ class Exchange:
             return
         status = head.status
         endpoint = attempt.endpoint
+        seconds = self.plane.clock() - attempt.began
+        upstream = self.counters.upstream
+        upstream.counts[bisect_left(BUCKETS, seconds)] += 1  # as in _count
+        upstream.total += seconds
         if status >= 500:
             self.plane.blame(self, endpoint)
             if self._tries_again_for(status, endpoint):
@@ -530,7 +534,7 @@ class Exchange:
                 upstream = check_out(endpoint, now, self.head.method in IDEMPOTENT)
         per_try = self.retry.per_try
         deadline = inf if per_try is None else now + per_try
-        attempt = self.attempt = Attempt(self, endpoint, upstream, deadline)
+        attempt = self.attempt = Attempt(self, endpoint, upstream, now, deadline)
         shared.connections += 1
         endpoint.in_flight += 1
         if upstream is None:

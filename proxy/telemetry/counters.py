@@ -12,11 +12,11 @@ class PoolCounters:
     """Everything counted for one pool in this worker, since it started.
 
     `requests` goes by class of the status that the client was sent (index 1 to 5; NO_RESPONSE for none).
-    `duration` is seconds from a request's head to the end of its response, `upstream` from sending it to its
-    response's head. `retries` counts attempts that were made again, `failures` those that failed, by reason.
-    `spilled` and `panicked` count requests that left for another pool, or went to an endpoint that is not
-    usable, for want of one that is; `ejections` counts endpoints taken out, `overflowed` requests refused
-    because a limit was reached.
+    `duration` is seconds from a request's head to the end of its response, `upstream` from the beginning of an
+    attempt, with its connection, to its response's head. `retries` counts attempts that were made again,
+    `failures` those that failed, by reason. `spilled` and `panicked` count requests that left for another pool,
+    or went to an endpoint that is not usable, for want of one that is; `ejections` counts endpoints taken
+    out, `overflowed` requests refused because a limit was reached.
     """
 
     __slots__ = (

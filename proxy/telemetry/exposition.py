@@ -106,7 +106,7 @@ def _of_pools(totals: Totals) -> Iterator[Metric]:
         "sluice_request_duration_seconds", "From a request's head to the end of its response.", labels=_OF_POOL
     )
     upstream = HistogramMetricFamily(
-        "sluice_upstream_response_seconds", "From sending a request upstream to its response's head.", labels=_OF_POOL
+        "sluice_upstream_response_seconds", "From the beginning of an attempt to its response's head.", labels=_OF_POOL
     )
     for key, pool in totals.pools.items():
         duration.add_metric(key, buckets=_buckets(pool.duration), sum_value=pool.duration.total)
