@@ -16,7 +16,7 @@ from proxy.config.yaml import parse
 from proxy.snapshot import document as doc
 
 FOLDER = Path(__file__).parents[3] / "config"
-EXAMPLES = sorted(FOLDER.glob("*.yaml"))
+EXAMPLES = sorted(set(FOLDER.glob("*.yaml")) - {FOLDER / "alerts.yaml"})  # those are rules for Prometheus
 NAMES = ("blue-green", "canary", "container", "demo", "edge", "minimal", "reference", "routing", "sticky")
 
 
