@@ -9,8 +9,8 @@ from proxy.config.tree import Mapping, Scalar, shown
 
 _SHORTEST_KEY: Final = 16
 _NO_EFFECT: Final = "has no effect in this version"
-_LATER: Final = ("status", "store", "dns", "restart", "access_log")
-_LATER_IN_SERVICE: Final = ("health", "slow_start")
+_LATER: Final = ("access_log",)
+_LATER_IN_SERVICE: Final = ("slow_start",)
 
 
 def notices(root: Mapping) -> Iterator[Problem]:
@@ -23,9 +23,6 @@ def notices(root: Mapping) -> Iterator[Problem]:
 
 def _without_effect(root: Mapping) -> Iterator[Problem]:
     yield from _later(root, _LATER)
-    workers = root.scalar("workers")
-    if workers is not None and workers.value != 1:
-        yield workers.place.problem("this version has one worker", "workers has no effect yet")
     for _, service in root.section("services").sections():
         yield from _later(service, _LATER_IN_SERVICE)
         endpoint = service.section("sticky").scalar("endpoint")

@@ -5,7 +5,7 @@ import logging
 import os
 import socket
 import time
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Iterable
 from typing import Any, Final
 
 from proxy.channel import messages as say
@@ -15,7 +15,7 @@ from proxy.dataplane import wheel
 from proxy.dataplane.listener import Listener
 from proxy.dataplane.plane import Plane
 from proxy.pools import report as health
-from proxy.pools.endpoint import Endpoint
+from proxy.pools.endpoint import Endpoint, Signal, State
 from proxy.pools.registry import EndpointRegistry
 from proxy.snapshot.compile import CompileError
 from proxy.snapshot.document import Document
@@ -157,9 +157,7 @@ class Worker:
         else:
             self.plane.snapshot = snapshot
         self._listen(self.plane, document)
-        for endpoint in gone:
-            for upstream in tuple(endpoint.idle):
-                upstream.close()
+        _close_idle(gone)
 
     # -- listeners
 
@@ -217,7 +215,16 @@ class Worker:
         self._link.send(CONTROLLER, say.Ejected(endpoint.service, endpoint.pool, endpoint.address))
 
     def _counted(self) -> bytes:
+        self._tidy()
         return counted(self.plane, self._registry, self._all_listeners()) if self.plane else b""
+
+    def _tidy(self) -> None:
+        """Drains that are over, and endpoints that were removed and are empty now; every time somebody asks."""
+        for endpoint in self._registry:
+            if endpoint.state is State.DRAINING and endpoint.is_empty:
+                endpoint.signal(Signal.EMPTY)
+                _close_idle([endpoint])
+        _close_idle(self._registry.sweep())
 
     def _cut(self, order: say.CutDrained) -> say.Cut:
         if self.plane is None:
@@ -259,3 +266,9 @@ class Worker:
         for listener in self._all_listeners():
             for connection in tuple(listener.connections):
                 connection.close_if_idle()
+
+
+def _close_idle(endpoints: Iterable[Endpoint]) -> None:
+    for endpoint in endpoints:
+        for upstream in tuple(endpoint.idle):
+            upstream.close()

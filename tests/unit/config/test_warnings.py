@@ -5,14 +5,9 @@ from collections.abc import Callable
 import pytest
 
 WARNINGS = [
-    ("listeners:", "status: {bind: 127.0.0.1:9}\nlisteners:", ["1:1: status has no effect in this version"]),
-    ("listeners:", "store: {path: a}\nlisteners:", ["1:1: store has no effect in this version"]),
-    ("listeners:", "dns: {interval: 1s}\nlisteners:", ["1:1: dns has no effect in this version"]),
     ("listeners:", "access_log: json\nlisteners:", ["1:1: access_log has no effect in this version"]),
     ("listeners:", "access_log: off\nstatus: off\nlisteners:", []),
-    ("listeners:", "workers: auto\nlisteners:", ["1:10: this version has one worker (workers has no effect yet)"]),
     ("listeners:", "workers: 1\nlisteners:", []),
-    ("    split:", "    health: {path: /}\n    split:", ["7:5: health has no effect in this version"]),
     ("    split:", "    slow_start: 5s\n    split:", ["7:5: slow_start has no effect in this version"]),
     ("    split:", "    health: off\n    slow_start: off\n    split:", []),
     (
