@@ -1,4 +1,4 @@
-# `make demo` shows it at work, `make test` runs every check; the rest are parts of those two.
+# `make demo` shows it at work, `make test` runs every check, `make image` builds the container; the rest are parts.
 
 PYTHON ?= python3
 VENV := .venv
@@ -13,7 +13,7 @@ export PIP_BUILD_CONSTRAINT := constraints.txt
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := test
-.PHONY: demo test style types layers unit e2e bench clean
+.PHONY: demo test style types layers unit e2e bench soak image clean
 
 demo: $(STAMP)
 	@$(BIN)/sluice demo
@@ -40,6 +40,15 @@ e2e: $(STAMP)
 bench: $(STAMP)
 	$(BIN)/pip install --quiet --editable '.[test,bench]'
 	@echo 'bench/README.md tells what each program measures and how to run it'
+
+# The live changes in full: 200 reloads and flips each, with the tests' own load.
+soak: $(STAMP)
+	SLUICE_SOAK=1 $(BIN)/pytest tests/e2e/test_live_changes.py tests/e2e/test_live_processes.py
+
+# With whichever builder is there; IMAGE_FLAGS for its own options, e.g. --pull-never.
+image:
+	@builder=$$(docker info >/dev/null 2>&1 && echo docker || command -v buildah) || { echo 'neither a running docker nor buildah is here; install one of them, e.g. apt-get install buildah' >&2; exit 1; }; \
+	case "$$builder" in docker) docker build $(IMAGE_FLAGS) -t sluicegate . ;; *) buildah build --format docker $(IMAGE_FLAGS) -t sluicegate . ;; esac
 
 clean:
 	rm -rf $(VENV) .demo build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
