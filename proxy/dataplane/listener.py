@@ -11,7 +11,7 @@ from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from proxy.dataplane.address import TcpAddress, parse_address
+from proxy.core.address import TcpAddress, parse_address
 from proxy.dataplane.downstream import Downstream
 from proxy.dataplane.failures import EXHAUSTED
 from proxy.dataplane.forwarding import networks

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
-from proxy.dataplane.address import TcpAddress, parse_address
+from proxy.core.address import TcpAddress, parse_address
 from proxy.dataplane.failures import EXHAUSTED, ConnectFailed, ConnectTimeout, Exhausted, TryTimeout, UpstreamReset
 from proxy.dataplane.tunnel import Tunnel
 from proxy.dataplane.upstream import Upstream
