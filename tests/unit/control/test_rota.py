@@ -61,6 +61,7 @@ def test_rota_takes_a_key_again_after_it_was_dropped() -> None:
     ("first", "interval", "now", "turn"),
     [
         (10.0, 2.0, 9.0, 10.0),
+        (20.0, 2.0, 9.0, 20.0),
         (10.0, 2.0, 10.0, 12.0),
         (10.0, 2.0, 11.9, 12.0),
         (10.0, 2.0, 12.0, 14.0),
