@@ -32,8 +32,8 @@ def failed(endpoint: Endpoint, pool: Pool, now: float, settings: EjectionSetting
     endpoint.consecutive_errors += 1
     if endpoint.consecutive_errors < settings.consecutive_errors or not _may_eject(endpoint, pool, settings):
         return False
-    endpoint.ejections = _remembered(endpoint, now, settings) + 1
-    endpoint.ejected_until = now + min(settings.base * endpoint.ejections, max(settings.base, settings.max))
+    endpoint.ejections = remembered(endpoint.ejections, endpoint.ejected_until, now, settings) + 1
+    endpoint.ejected_until = now + time_out(endpoint.ejections, settings)
     endpoint.signal(Signal.EJECT)
     pool.shared.counters.ejections += 1
     pool.refresh()
@@ -52,14 +52,23 @@ def _may_eject(endpoint: Endpoint, pool: Pool, settings: EjectionSettings) -> bo
     """Whether it is in, one that is usable would be left, and the share that may be out is not used up."""
     if endpoint.state is not State.UP or not any(e.is_usable for e in pool.endpoints if e is not endpoint):
         return False
-    out = sum(e.state is State.EJECTED for e in pool.endpoints)
+    return has_room(sum(e.state is State.EJECTED for e in pool.endpoints), len(pool.endpoints), settings)
+
+
+def has_room(out: int, size: int, settings: EjectionSettings) -> bool:
+    """Whether one more of a pool of `size` endpoints may be ejected where `out` of them are already."""
     # 0.29 * 100 is 28.999…, and a share must not lose an endpoint to that.
-    return out + 1 <= int(settings.max_share * len(pool.endpoints) + 1e-9)
+    return out + 1 <= int(settings.max_share * size + 1e-9)
 
 
-def _remembered(endpoint: Endpoint, now: float, settings: EjectionSettings) -> int:
-    """Earlier ejections that still count: one is forgiven for each `base` that it has been back since."""
+def time_out(ejections: int, settings: EjectionSettings) -> float:
+    """How long an ejection lasts that is the `ejections`th of those that count."""
+    return min(settings.base * ejections, max(settings.base, settings.max))
+
+
+def remembered(ejections: int, ended: float, now: float, settings: EjectionSettings) -> int:
+    """How many of earlier ejections still count: one is forgiven for each `base` since the last one has ended."""
     if settings.base <= 0:
         return 0
-    forgiven = max(0.0, now - endpoint.ejected_until) / settings.base
-    return 0 if forgiven >= endpoint.ejections else endpoint.ejections - int(forgiven)
+    forgiven = max(0.0, now - ended) / settings.base
+    return 0 if forgiven >= ejections else ejections - int(forgiven)
