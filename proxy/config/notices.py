@@ -10,7 +10,6 @@ from proxy.config.tree import Mapping, Scalar, shown
 _SHORTEST_KEY: Final = 16
 _NO_EFFECT: Final = "has no effect in this version"
 _LATER: Final = ("access_log",)
-_LATER_IN_SERVICE: Final = ("slow_start",)
 
 
 def notices(root: Mapping) -> Iterator[Problem]:
@@ -24,7 +23,6 @@ def notices(root: Mapping) -> Iterator[Problem]:
 def _without_effect(root: Mapping) -> Iterator[Problem]:
     yield from _later(root, _LATER)
     for _, service in root.section("services").sections():
-        yield from _later(service, _LATER_IN_SERVICE)
         endpoint = service.section("sticky").scalar("endpoint")
         if endpoint is not None and endpoint.value is True:
             yield endpoint.place.problem(f"sticky.endpoint {_NO_EFFECT}")

@@ -6,7 +6,7 @@ and then it is stored, written into the journal, and answered.
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
@@ -46,15 +46,17 @@ class Keeper(Protocol):
 class World:
     """What the control needs of the process around it.
 
-    `resolve` puts addresses for host names into a document, `is_usable` tells whether an endpoint (service, pool,
-    address) takes requests, `later` calls back after so many seconds, `spawn` runs a task, `wall` is the time of day.
+    `resolve` puts addresses for host names into a document, `look_after` is told what is wanted and what of it is in
+    force, `is_usable` tells whether an endpoint (service, pool, address) takes requests. `later` calls back after so
+    many seconds, `spawn` runs a task, `wall` is the time of day.
     """
 
     fleet: Fleet
     journal: Journal
     keeper: Keeper
     cookie_key: str
-    resolve: Callable[[Document], Document]
+    resolve: Callable[[Document], Awaitable[Document]]
+    look_after: Callable[[Document, Document], None]
     is_usable: Callable[[str, str, str], bool]
     later: Callable[[float, Callable[[], None]], Any]
     spawn: Callable[[Coroutine[Any, Any, None]], None]
@@ -62,7 +64,9 @@ class World:
 
 
 class Control:
-    """The proxy's one writer. `file` is the last valid file; `document`, in `parts`, is in force as `generation`."""
+    """The proxy's one writer. `file` is the last valid file, `wanted` is that with all overrides, and
+    `document`, in `parts`, the same with addresses in the place of names: in force as `generation`.
+    """
 
     def __init__(
         self, world: World, file: Document, state: State, generation: int, in_force: Mapping[str, bytes]
@@ -71,6 +75,7 @@ class Control:
         self.file = file
         self.state = state
         self.generation = generation
+        self.wanted = file
         self.document = file
         self.parts: Mapping[str, bytes] = in_force
         self._lock = asyncio.Lock()
@@ -331,7 +336,8 @@ class Control:
 
     async def _publish_outcome(self, file: Document, state: State, *, is_small: bool) -> Outcome:
         """The one road: desired, in parts, into force everywhere, then remembered."""
-        document = self.world.resolve(desired(file, state, self.world.cookie_key))
+        wanted = desired(file, state, self.world.cookie_key)
+        document = await self.world.resolve(wanted)
         found = parts(document)
         changed = {name: data for name, data in found.items() if self.parts.get(name) != data}
         dropped = tuple(name for name in self.parts if name not in found)
@@ -343,8 +349,9 @@ class Control:
                 raise Refusal(422, "the workers refuse it, and nothing was changed", outcome.problems)
             self.generation += 1
             self._published = True
-        self.file, self.state, self.document, self.parts = file, state, document, found
+        self.file, self.state, self.wanted, self.document, self.parts = file, state, wanted, document, found
         self.world.keeper.save(state)
+        self.world.look_after(wanted, document)
         return outcome
 
     def _note(self, kind: str, by: str, **fields: Any) -> None:

@@ -107,17 +107,18 @@ class Prober:
         watched = self._watched.get(key)
         return None if watched is None else Last(watched.standing.state, watched.sentence, watched.at)
 
-    def watch(self, targets: Mapping[EndpointKey, Target]) -> None:
-        """Probe these from now on. Unchanged ones keep state and turn, new ones are unproven and probed at once.
+    def watch(self, targets: Mapping[EndpointKey, Target], known: Mapping[EndpointKey, State] | None = None) -> None:
+        """Probe these from now on. Unchanged ones keep state and turn, new ones are probed at once.
 
-        One that is asked in another way than before keeps its state, as it serves, and is probed at once.
+        A new one is unproven, unless it is `known` to serve or to be down already. One that is asked in another way
+        than before keeps its state, as it serves, and is probed at once.
         """
         for key in self._watched.keys() - targets.keys():
             self._forget(key)
         for key, target in targets.items():
             watched = self._watched.get(key)
             if watched is None:
-                self._watched[key] = _Watched(target)
+                self._watched[key] = _Watched(target, Standing((known or {}).get(key, State.UNPROVEN)))
                 self._unprobed.add(key)
                 self._rota.put(key, self._clock.monotonic())
             elif watched.target != target:

@@ -61,6 +61,7 @@ class Resolver:
         self._entries: dict[Name, _Entry] = {}
         self._link_local: frozenset[Name] = frozenset()
         self._tasks: set[asyncio.Task[None]] = set()
+        self._news = asyncio.Event()
 
     def __repr__(self) -> str:
         return f"<Resolver of {len(self._entries)}, {len(self.problems())} with a problem>"
@@ -69,6 +70,12 @@ class Resolver:
     def is_settled(self) -> bool:
         """Whether every name was answered, or has failed, at least once."""
         return all(entry.is_asked for entry in self._entries.values())
+
+    async def settled(self) -> None:
+        """Until that is so; a lookup that hangs counts as failed after five seconds."""
+        while not self.is_settled:
+            self._news.clear()
+            await self._news.wait()
 
     def addresses(self, name: Name) -> tuple[str, ...]:
         """The addresses of a name, in an order of their own; none where it was never resolved."""
@@ -136,19 +143,21 @@ class Resolver:
 
     def _take(self, name: Name, entry: _Entry, rows: Rows) -> None:
         kept, refused = sorted_out(rows, link_local=name in self._link_local)
+        addresses = tuple(_written(ip, name[1]) for ip in kept) or entry.addresses
+        is_new = addresses != entry.addresses
+        entry.addresses = addresses
         if refused:
             self._fail(name, entry, f"has addresses that are left out: {', '.join(refused)}")
         elif not kept:
             self._fail(name, entry, "has no address")
         else:
             self._mend(name, entry)
-        addresses = tuple(_written(ip, name[1]) for ip in kept) or entry.addresses
-        if addresses != entry.addresses:
-            entry.addresses = addresses
+        if is_new:
             self._changed(name, addresses)
 
     def _fail(self, name: Name, entry: _Entry, what: str) -> None:
         entry.is_asked = True
+        self._news.set()
         sentence = f"{name[0]} {what}"
         if entry.problem is None or entry.problem.sentence != sentence:
             log.warning("%s", sentence)
@@ -156,6 +165,7 @@ class Resolver:
 
     def _mend(self, name: Name, entry: _Entry) -> None:
         entry.is_asked = True
+        self._news.set()
         if entry.problem is not None:
             log.info("%s resolves again", name[0])
             entry.problem = None

@@ -19,8 +19,8 @@ class Standing:
 
     __slots__ = ("_row", "state")
 
-    def __init__(self) -> None:
-        self.state = State.UNPROVEN
+    def __init__(self, state: State = State.UNPROVEN) -> None:
+        self.state = state
         self._row = 0  # probes in a row that spoke against the state
 
     def __repr__(self) -> str:

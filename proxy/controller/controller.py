@@ -5,7 +5,7 @@ import logging
 import os
 import socket
 import time
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from proxy.channel.frames import MASTER, Frame
 from proxy.channel.link import Link, decode
 from proxy.config.load import Loaded, load
 from proxy.config.problems import Problem
+from proxy.control.alive import Alive
 from proxy.control.control import Control, World
 from proxy.control.fleet import BindError
 from proxy.control.journal import Journal
@@ -29,6 +30,7 @@ from proxy.control.watch import Watch
 from proxy.controller.fleet import ChannelFleet, worker_count
 from proxy.core.version import version
 from proxy.http1.parser import BUILD
+from proxy.pools import report as health
 from proxy.snapshot.document import Document
 from proxy.snapshot.parts import DocumentReader, parts
 from proxy.telemetry.exposition import exposition
@@ -60,6 +62,7 @@ class Controller:
         self.store: Store
         self.control: Control
         self.journal: Journal
+        self.alive: Alive
 
     async def run(self) -> None:
         """Control until told to end."""
@@ -81,6 +84,7 @@ class Controller:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await admin.close()
+        await self.alive.close()
         self.store.close()
         self._link.close()
 
@@ -96,14 +100,17 @@ class Controller:
             self._fleet.adopt(active.children, start.binds)
         file = self._first_file(loaded, notes)
         self._open_store(file)
+        before = health.decode(notes["health"]) if notes.get("health") else {}
+        self.alive = Alive(SystemClock(), _Around(self), before)
         self.journal = Journal(self.store, time.time)
         world = World(
             fleet=self._fleet,
             journal=self.journal,
             keeper=self.store,
             cookie_key=self.store.cookie_key(),
-            resolve=_counted,
-            is_usable=lambda *_: True,
+            resolve=self._resolve,
+            look_after=self.alive.look_after,
+            is_usable=self.alive.is_usable,
             later=self._loop.call_later,
             spawn=self._later,
             wall=time.time,
@@ -136,6 +143,13 @@ class Controller:
             raise _CannotStartError(tuple(map(str, loaded.problems)))
         self._reject(loaded.problems)
         return DocumentReader().read(msgspec.msgpack.decode(notes["file"], type=dict[str, bytes]))
+
+    async def _resolve(self, wanted: Document) -> Document:
+        """Names that are new are looked up before anything depends on them."""
+        in_force = (self.control.wanted,) if hasattr(self, "control") else ()
+        self.alive.watch_names(*in_force, wanted)
+        await self.alive.names_settled()
+        return _counted(self.alive.resolve(wanted))
 
     def _open_store(self, file: Document) -> None:
         path = Path(file.store) if file.store else default_path(str(self._path), os.environ)
@@ -178,6 +192,8 @@ class Controller:
                 self._later(self._file_changed(force=True))
             case say.Signalled(what="stop"):
                 self._is_stopping = True
+            case say.Ejected():
+                self._failing(message)
             case say.Restarting():
                 self.restart_problem = message.problem
                 if message.problem and hasattr(self, "control"):
@@ -186,6 +202,24 @@ class Controller:
                     )
             case _:
                 self._fleet.received(frame.peer, message, frame.descriptors)
+
+    def _failing(self, endpoint: say.Ejected) -> None:
+        key = endpoint.service, endpoint.pool, endpoint.address
+        if hasattr(self, "control") and self.alive.failed(key):
+            text = f"{endpoint.pool} {endpoint.address}: {self.alive.why(key)}"
+            self.journal.write(
+                "ejected", by="sluice", generation=self.control.generation, service=endpoint.service, text=text
+            )
+            log.warning("ejected %s/%s", endpoint.service, text)
+
+    def readdressed(self, why: str) -> None:
+        """A host name has other addresses."""
+        if hasattr(self, "control"):
+            self._later(self.control.refresh(why))
+
+    def later(self, seconds: float, action: Callable[[], None]) -> None:
+        """Call back after so long."""
+        self._loop.call_later(seconds, action)
 
     def _orphaned(self) -> None:
         log.error("the master has gone: the controller ends")
@@ -285,7 +319,7 @@ class Controller:
 
     def is_ready(self) -> bool:
         """Does every worker serve the current generation, and is the proxy not ending?"""
-        return not self._is_stopping and self._fleet.is_ready()
+        return not self._is_stopping and self._fleet.is_ready() and self.alive.is_settled
 
     async def metrics(self) -> bytes:
         """The text of /metrics."""
@@ -305,7 +339,29 @@ class Controller:
 
     def problems(self) -> tuple[str, ...]:
         """What is wrong now, one sentence each."""
-        return (*self.file_problems, *self.store.problems.values(), *filter(None, (self.restart_problem,)))
+        others = (*self.store.problems.values(), *self.alive.problems(), *filter(None, (self.restart_problem,)))
+        return (*self.file_problems, *others)
+
+
+class _Around:
+    """What Alive may ask of the controller."""
+
+    def __init__(self, controller: Controller) -> None:
+        self.tell_health = controller.fleet.tell_health
+        self.readdressed = controller.readdressed
+        self.later = controller.later
+
+
+class SystemClock:
+    """Real time."""
+
+    def monotonic(self) -> float:
+        """Seconds since some fixed moment."""
+        return time.monotonic()
+
+    def wall(self) -> float:
+        """Seconds since 1970-01-01 UTC."""
+        return time.time()
 
 
 class _CannotStartError(Exception):

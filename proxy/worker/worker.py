@@ -16,7 +16,9 @@ from proxy.dataplane.listener import Listener
 from proxy.dataplane.plane import Plane
 from proxy.pools import report as health
 from proxy.pools.endpoint import Endpoint, Signal, State
+from proxy.pools.pool import Pool
 from proxy.pools.registry import EndpointRegistry
+from proxy.pools.slow_start import SlowStart
 from proxy.snapshot.compile import CompileError
 from proxy.snapshot.document import Document
 from proxy.worker.counting import counted
@@ -34,6 +36,7 @@ class Worker:
         self._loop = loop
         self._registry = EndpointRegistry()
         self._generations = Generations(self._registry)
+        self._slow_start = SlowStart()
         self._sockets: dict[str, socket.socket] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._turn = asyncio.Lock()  # changes come one after the other
@@ -158,6 +161,7 @@ class Worker:
             self.plane.snapshot = snapshot
         self._listen(self.plane, document)
         _close_idle(gone)
+        self._warm_up()
 
     # -- listeners
 
@@ -208,8 +212,30 @@ class Worker:
     # -- endpoints
 
     def _take_health(self, told: bytes) -> None:
-        if told:
-            health.bring_in(self._registry, health.decode(told))
+        risen = health.bring_in(self._registry, health.decode(told)) if told else []
+        self._slow_start.came_up(risen, self._loop.time())
+        self._warm_up()
+
+    def _warm_up(self) -> None:
+        """Give endpoints that came up lately the part of their weight that they have by now."""
+        document, snapshot = self._generations.document, self._generations.snapshot
+        if document is None or snapshot is None:
+            return
+        windows = {service.name: service.slow_start for service in document.services if service.slow_start}
+        now = self._loop.time()
+        self._slow_start.forget(max(windows.values(), default=0.0), now)
+        for name, window in windows.items():
+            for pool in snapshot.services[name].pools.values():
+                self._warm_up_pool(pool, window, now)
+
+    def _warm_up_pool(self, pool: Pool, window: float, now: float) -> None:
+        changed = False
+        for endpoint, (_, weight) in zip(pool.endpoints, pool.spec.members, strict=True):
+            warm = weight * self._slow_start.factor(endpoint, window, now)
+            changed = changed or warm != endpoint.weight
+            endpoint.weight = warm
+        if changed:
+            pool.refresh()
 
     def _failing(self, endpoint: Endpoint) -> None:
         self._link.send(CONTROLLER, say.Ejected(endpoint.service, endpoint.pool, endpoint.address))
@@ -219,7 +245,8 @@ class Worker:
         return counted(self.plane, self._registry, self._all_listeners()) if self.plane else b""
 
     def _tidy(self) -> None:
-        """Drains that are over, and endpoints that were removed and are empty now; every time somebody asks."""
+        """Drains that are over, endpoints that were removed and are empty now, and slow starts; when somebody asks."""
+        self._warm_up()
         for endpoint in self._registry:
             if endpoint.state is State.DRAINING and endpoint.is_empty:
                 endpoint.signal(Signal.EMPTY)

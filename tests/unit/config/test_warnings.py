@@ -8,7 +8,6 @@ WARNINGS = [
     ("listeners:", "access_log: json\nlisteners:", ["1:1: access_log has no effect in this version"]),
     ("listeners:", "access_log: off\nstatus: off\nlisteners:", []),
     ("listeners:", "workers: 1\nlisteners:", []),
-    ("    split:", "    slow_start: 5s\n    split:", ["7:5: slow_start has no effect in this version"]),
     ("    split:", "    health: off\n    slow_start: off\n    split:", []),
     (
         "    split:",
