@@ -9,7 +9,7 @@ from proxy.config.tree import Mapping, Scalar, shown
 
 _SHORTEST_KEY: Final = 16
 _NO_EFFECT: Final = "has no effect in this version"
-_LATER: Final = ("status", "store", "dns", "restart", "access_log")
+_LATER: Final = ("store", "dns", "restart", "access_log")
 _LATER_IN_SERVICE: Final = ("health", "slow_start")
 
 

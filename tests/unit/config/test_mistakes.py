@@ -574,7 +574,6 @@ def test_secret_is_never_told(problems: Problems, plain: str, row: tuple[str, st
 
 
 WARNINGS = [
-    ("listeners:", "status: {bind: 127.0.0.1:9}\nlisteners:", ["1:1: status has no effect in this version"]),
     ("listeners:", "store: {path: a}\nlisteners:", ["1:1: store has no effect in this version"]),
     ("listeners:", "dns: {interval: 1s}\nlisteners:", ["1:1: dns has no effect in this version"]),
     ("listeners:", "access_log: json\nlisteners:", ["1:1: access_log has no effect in this version"]),
