@@ -1,7 +1,7 @@
 """The journal: as a list, or as a stream of server-sent events (WHATWG HTML 9.2) until somebody leaves."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from typing import Final
 
@@ -49,12 +49,12 @@ class Streams:
         """End every stream, in the middle of nothing: who comes again with Last-Event-ID misses none."""
         self._closing.set()
 
-    async def follow(self, call: Call) -> web.StreamResponse:
-        """Answer with the stream."""
+    async def follow(self, call: Call, headers: Mapping[str, str]) -> web.StreamResponse:
+        """Answer with the stream, and these fields."""
         if self._count >= MOST_STREAMS:
             raise ProblemError(503, f"{MOST_STREAMS} clients follow the events already")
         after = _after(call)
-        response = web.StreamResponse(headers={"Content-Type": _STREAM})
+        response = web.StreamResponse(headers={**headers, "Content-Type": _STREAM})
         self._count += 1
         try:
             await response.prepare(call.request)

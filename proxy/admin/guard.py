@@ -17,7 +17,7 @@ from proxy.admin.problem import ProblemError
 from proxy.snapshot.document import Admin, AdminToken
 
 OURS: Final = re.compile(r"(?i)(^|,)\s*1\.[01]\s+sluice\b")  # what our data plane adds to Via
-STRANGE: Final = "strange"  # the key of a request that marks a version of HTTP which we do not speak
+STRANGE: Final = "strange"  # the key that marks a request of a shape which we do not take
 UNNAMED: Final = "admin"  # who a change is by where no token tells
 _HOST: Final = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9_.-]+)(?::[0-9]{1,5})?")
 _CHALLENGE: Final = {"WWW-Authenticate": 'Bearer realm="sluice"'}
@@ -26,23 +26,29 @@ _SAME: Final = ("same-origin", "none")
 
 def check_shape(request: web.BaseRequest) -> None:
     """Refuse what other programs would read in another way (RFC 9112 §2.2, §3.2, §6.1), and what we sent ourselves."""
-    if request.get(STRANGE):
-        raise ProblemError(400, "the request is not HTTP/1.1 nor HTTP/1.0")
-    if "Upgrade" in request.headers and request.method not in ("GET", "HEAD"):
-        raise ProblemError(400, "the admin does not upgrade")  # aiohttp leaves the body of such a request unread
-    if request.version == HttpVersion10 and "Transfer-Encoding" in request.headers:
-        raise ProblemError(400, "Transfer-Encoding does not exist in HTTP/1.0")
-    if not request.raw_path.startswith("/") or request.raw_path.startswith("//"):
-        raise ProblemError(400, "the target of the request is not a path")
+    wrong = _wrong_shape(request)
+    if wrong is not None:
+        request[STRANGE] = True
+        raise ProblemError(400, wrong)
     if any(OURS.search(value) for value in request.headers.getall("Via", ())):
         raise ProblemError(403, "the request came through a listener of this proxy, which must not lead to its admin")
 
 
+def _wrong_shape(request: web.BaseRequest) -> str | None:
+    if request.get(STRANGE):
+        return "the request is not HTTP/1.1 nor HTTP/1.0"
+    if "Upgrade" in request.headers and request.method not in ("GET", "HEAD"):
+        return "the admin does not upgrade"  # aiohttp leaves the body of such a request unread
+    if request.version == HttpVersion10 and "Transfer-Encoding" in request.headers:
+        return "Transfer-Encoding does not exist in HTTP/1.0"
+    if not request.raw_path.startswith("/") or request.raw_path.startswith("//"):
+        return "the target of the request is not a path"
+    return None
+
+
 def must_close(request: web.BaseRequest) -> bool:
-    """Whether what follows on the connection might be part of this request."""
-    is_old = request.version == HttpVersion10
-    fields = request.headers
-    return request.get(STRANGE, False) or "Upgrade" in fields or (is_old and "Transfer-Encoding" in fields)
+    """Whether what follows on the connection might be part of this request, or its sender is not to be trusted."""
+    return bool(request.get(STRANGE)) or "Upgrade" in request.headers
 
 
 def check_site(request: web.BaseRequest, admin: Admin) -> None:

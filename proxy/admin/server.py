@@ -105,7 +105,7 @@ class AdminServer:
 
     async def _done(self, operation: Operation, call: Call) -> web.StreamResponse:
         if operation is EVENTS and wants_stream(call.request):
-            return await self._streams.follow(call)
+            return await self._streams.follow(call, _ALWAYS)
         if operation is OPENAPI:
             return web.Response(body=self._openapi, content_type="application/json")
         if operation is METRICS:

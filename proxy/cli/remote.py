@@ -241,7 +241,8 @@ def top(
 def healthcheck(
     config: Annotated[Path | None, typer.Argument(help="Says where the admin is.", show_default=False)] = None,
     where: Annotated[
-        str | None, typer.Option("--admin", envvar="SLUICE_ADMIN", metavar="URL", help="Instead of the configuration.")
+        str | None,
+        typer.Option("--admin", envvar="SLUICE_ADMIN", metavar="URL", help="Instead of the configuration."),
     ] = None,
 ) -> None:
     """Is the proxy ready? Exit status 0 or 1, for Docker's HEALTHCHECK."""
@@ -251,5 +252,6 @@ def healthcheck(
 
 
 COMMANDS = (
-    status, services, split, flip, undo, reset, drain, restore, persist, reload, restart, diff, events, top, healthcheck,
+    status, services, split, flip, undo, reset, drain, restore, persist,
+    reload, restart, diff, events, top, healthcheck,
 )  # fmt: skip

@@ -115,11 +115,13 @@ def _part(text: str, name: str, value: _Node) -> _Part:
     written = value.text
     if isinstance(value.event, yaml.AliasEvent) or value.anchor is not None:
         raise WrongError(f"the share of {name} is an anchor or alias", _BY_HAND)
-    if written is None or "${" in written:
+    if written is not None and "${" in written:
         raise WrongError(f"the share of {name} comes from a variable", "change the variable")
-    found = _PART.fullmatch(written)
+    found = None if written is None else _PART.fullmatch(written)
+    if written is None or found is None:
+        raise WrongError(f"the share of {name} does not stand there literally", _BY_HAND)
     begin = value.begin + (value.event.style in ("'", '"'))
-    if found is None or text[begin : begin + len(written)] != written:
+    if text[begin : begin + len(written)] != written:
         raise WrongError(f"the share of {name} does not stand there literally", _BY_HAND)
     return _Part(found[1], begin, begin + len(found[1]), bool(found[2]))
 
@@ -165,9 +167,9 @@ def _composed(text: str) -> _Node:
         if isinstance(event, _OPENS):
             open_.append(node)
         if len(open_) > MAX_DEPTH + 1:
-            raise WrongError(f"the file is nested deeper than {MAX_DEPTH} levels")
+            raise WrongError(f"the file is nested deeper than {MAX_DEPTH} levels", _BY_HAND)
     if len(top.inside) != 1:
-        raise WrongError("the file is not one document")
+        raise WrongError("the file is not one document", _BY_HAND)
     return top.inside[0]
 
 
