@@ -175,5 +175,8 @@ SESSIONS: Final = Parameter(
     _sessions,
 )
 AFTER: Final = Parameter(
-    "after", "Only events after the one with this id.", {"type": "integer", "minimum": 0, "maximum": 10**14}, _number
+    "after",
+    "Only events after the one with this id.",
+    {"type": "integer", "minimum": 0, "maximum": 10**15 - 1},
+    _number,
 )
