@@ -108,6 +108,8 @@ def _value(name: str, value: Any, *, is_size: bool) -> Any:
         return format_share(value)
     if isinstance(value, doc.StickyKey):
         return {value.source: value.name}
+    if isinstance(value, tuple):
+        return list(value)
     return _section(value) if isinstance(value, Struct) else to_builtins(value)
 
 
