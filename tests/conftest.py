@@ -351,6 +351,8 @@ def _free_port() -> int:
 
 def _launch(folder: Path, text: str, environ: dict[str, str], mounted: Path | None = None) -> Sluice:
     port, admin = _free_port(), _free_port()
+    own_admin = re.search(r"^admin:(?:.*\n)(?:  .*\n)*?.*bind: 127\.0\.0\.1:([0-9]+)", text, re.MULTILINE)
+    admin = int(own_admin[1]) if own_admin else admin
     defaults = {
         "admin:": f"{{bind: 127.0.0.1:{admin}}}",
         "shutdown:": "{idle: 0s}",

@@ -1,190 +1,173 @@
-"""The admin's HTTP server: aiohttp on listening sockets that the master owns."""
+"""The admin's HTTP server: aiohttp on listening sockets that the master owns, and the road of a request through it.
 
-import json
+shape -> operation -> site -> token -> query and body -> verb -> JSON. Errors of every step are problem details.
+"""
+
+import asyncio
+import logging
 import socket
-from typing import Any, Protocol
+from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
+from typing import Any, Final
 
 import msgspec
-from aiohttp import web
+from aiohttp import HttpVersion10, HttpVersion11, web
 
-from proxy.control.control import Control, Who
-from proxy.control.fleet import WorkerView
+from proxy.admin import guard, openapi, problem
+from proxy.admin.body import read_body, read_query
+from proxy.admin.events import Streams, wants_stream
+from proxy.admin.operation import Answer, Call, Operation, Proxy
+from proxy.admin.operations import EVENTS, METRICS, OPENAPI, OPERATIONS, STATUS_TABLE, TABLE
+from proxy.admin.problem import ProblemError
+from proxy.control.control import Who
 from proxy.control.refusal import Refusal
-from proxy.control.views import (
-    CheckView,
-    EndpointView,
-    PoolView,
-    ReloadCounts,
-    ReloadView,
-    ServiceView,
-    StatusView,
-    WorkerStatus,
-    per_cent,
-)
 from proxy.core.version import version
-from proxy.http1.parser import BUILD
-from proxy.telemetry.report import WorkerReport
 
+log = logging.getLogger("sluice")
 
-class Fleet(Protocol):
-    @property
-    def workers(self) -> tuple[WorkerView, ...]: ...
-    async def ask(self) -> list[WorkerReport]: ...
-    def restart(self) -> None: ...
+_GRACE: Final = 2.0  # seconds that a running call may take when the server closes
+_ALWAYS: Final = {"Cache-Control": "no-store", "Server": "sluice", "X-Content-Type-Options": "nosniff"}
+_PROMETHEUS: Final = "text/plain; version=0.0.4; charset=utf-8"
 
-
-class Proxy(Protocol):
-    """What the admin needs of the controller."""
-
-    control: Control
-    reloads: ReloadCounts
-
-    @property
-    def fleet(self) -> Any: ...
-    @property
-    def uptime(self) -> float: ...
-    @property
-    def config(self) -> str: ...
-    def is_ready(self) -> bool: ...
-    def problems(self) -> tuple[str, ...]: ...
-    def check(self) -> CheckView: ...
-    async def reload(self, *, by: str) -> ReloadView: ...
+Metrics = Callable[[], Awaitable[str]]
 
 
 class AdminServer:
-    """Answers on every socket it was given."""
+    """Answers on every socket it was given. `metrics` makes the text of /metrics."""
 
-    def __init__(self, proxy: Proxy) -> None:
+    def __init__(self, proxy: Proxy, metrics: Metrics) -> None:
         self._proxy = proxy
-        self._runner: web.AppRunner | None = None
-        self._sites: dict[str, web.SockSite] = {}
+        self._metrics = metrics
+        self._streams = Streams()
+        self._runners: dict[str, web.ServerRunner] = {}
+        self._openapi = msgspec.json.encode(openapi.document(OPERATIONS, version()))
 
     async def listen(self, address: str, sock: socket.socket) -> None:
-        if self._runner is None:
-            self._runner = web.AppRunner(self._app(), access_log=None, handle_signals=False)
-            await self._runner.setup()
-        site = web.SockSite(self._runner, sock)
-        await site.start()
-        self._sites[address] = site
+        """Answer there: as the admin where the document in force has the admin there, else as its status listener."""
+        server = _Server(partial(self._answer, address), request_factory=_make_request, access_log=None)
+        runner = web.ServerRunner(server, handle_signals=False, shutdown_timeout=_GRACE)
+        await runner.setup()
+        await web.SockSite(runner, sock).start()
+        self._runners[address] = runner
+
+    async def leave(self, address: str) -> None:
+        """Listen there no longer; what runs may end."""
+        runner = self._runners.pop(address, None)
+        if runner is not None:
+            for site in tuple(runner.sites):
+                await site.stop()
 
     async def close(self) -> None:
-        if self._runner is not None:
-            await self._runner.cleanup()
+        """End what runs, and listen nowhere."""
+        self._streams.close()
+        for runner in self._runners.values():
+            await runner.cleanup()
 
-    def _app(self) -> web.Application:
-        app = web.Application(middlewares=[self._guard])
-        get, post = app.router.add_get, app.router.add_post
-        get("/healthz", self._healthz)
-        get("/readyz", self._readyz)
-        get("/v1/status", self._status)
-        get("/v1/services", self._services)
-        get("/v1/services/{service}", self._service)
-        app.router.add_put("/v1/services/{service}/split", self._split)
-        app.router.add_delete("/v1/services/{service}/split", self._reset)
-        post("/v1/services/{service}/flip", self._flip)
-        post("/v1/services/{service}/undo", self._undo)
-        post("/v1/reload", self._reload)
-        post("/v1/restart", self._restart)
-        return app
+    # -- one request
 
-    @web.middleware
-    async def _guard(self, request: web.Request, handler: Any) -> web.StreamResponse:
+    async def _answer(self, address: str, request: web.BaseRequest) -> web.StreamResponse:
         try:
-            response: web.StreamResponse = await handler(request)
+            response = await self._found(address, request)
+        except ProblemError as error:
+            response = problem.response(error.status, error.detail, headers=error.headers)
         except Refusal as refusal:
-            body = {
-                "title": "refused",
-                "status": refusal.status,
-                "detail": refusal.detail,
-                "problems": refusal.problems,
-            }
-            return web.json_response(body, status=refusal.status, content_type="application/problem+json")
+            response = problem.response(refusal.status, refusal.detail, refusal.problems)
+        except Exception:
+            # The outermost guard: whatever failed, who asked gets an answer and the log gets the place.
+            log.exception("%s %s failed", request.method, request.path)
+            response = problem.response(500, "an error of ours; the log of the proxy tells more")
+        if not response.prepared:
+            response.headers.update(_ALWAYS)
+        if guard.must_close(request):
+            response.force_close()
         return response
 
-    async def _healthz(self, _request: web.Request) -> web.Response:
-        return web.Response(text="ok\n")
+    async def _found(self, address: str, request: web.BaseRequest) -> web.StreamResponse:
+        guard.check_shape(request)
+        document = self._proxy.control.document
+        path, _, query = request.raw_path.partition("?")
+        if address != document.admin.bind:
+            return await self._status(request, path)
+        methods, names = TABLE.find(path)
+        operation = _chosen(methods, request.method)
+        needs = "read" if operation is None else operation.needs
+        who = guard.UNNAMED
+        if needs != "nothing":
+            guard.check_site(request, document.admin)
+            who = guard.authorised(request, document.admin, needs)
+        if operation is None:
+            raise _not_there(methods, request.method)
+        asked = read_query(query, operation.query) if needs != "nothing" else {}
+        body = await read_body(request, operation)
+        etag = ", ".join(request.headers.getall("If-Match", ())) or None
+        terms = Who(who, asked.get("reason"), force=asked.get("force", False), etag=etag)
+        return await self._done(operation, Call(self._proxy, request, names, asked, body, terms))
 
-    async def _readyz(self, _request: web.Request) -> web.Response:
-        return web.Response(text="ready\n") if self._proxy.is_ready() else web.Response(text="not ready\n", status=503)
+    async def _done(self, operation: Operation, call: Call) -> web.StreamResponse:
+        if operation is EVENTS and wants_stream(call.request):
+            return await self._streams.follow(call, _ALWAYS)
+        if operation is OPENAPI:
+            return web.Response(body=self._openapi, content_type="application/json")
+        if operation is METRICS:
+            return web.Response(body=(await self._metrics()).encode(), headers={"Content-Type": _PROMETHEUS})
+        done = await operation.do(call)
+        if isinstance(done, web.StreamResponse):
+            return done
+        answer = done if isinstance(done, Answer) else Answer(done, {})
+        body = msgspec.json.encode(answer.body)
+        return web.Response(body=body, content_type="application/json", headers=answer.headers)
 
-    async def _status(self, _request: web.Request) -> web.Response:
-        proxy = self._proxy
-        workers = tuple(WorkerStatus(w.pid, w.state, w.generation, w.slot) for w in proxy.fleet.workers)
-        view = StatusView(
-            version(),
-            BUILD,
-            proxy.control.generation,
-            workers,
-            proxy.uptime,
-            proxy.reloads,
-            proxy.problems(),
-            (),
-            proxy.config,
-        )
-        return _json(view)
-
-    async def _services(self, _request: web.Request) -> web.Response:
-        return _json([await self._view(service.name) for service in self._proxy.control.file.services])
-
-    async def _service(self, request: web.Request) -> web.Response:
-        return await self._shown(request)
-
-    async def _split(self, request: web.Request) -> web.Response:
-        await self._proxy.control.split(_name(request), await _body(request), _who(request))
-        return await self._shown(request)
-
-    async def _reset(self, request: web.Request) -> web.Response:
-        await self._proxy.control.reset(_name(request), _who(request))
-        return await self._shown(request)
-
-    async def _flip(self, request: web.Request) -> web.Response:
-        body = await _body(request)
-        await self._proxy.control.flip(_name(request), body["to"], _who(request), move=body.get("sessions") == "move")
-        return await self._shown(request)
-
-    async def _undo(self, request: web.Request) -> web.Response:
-        await self._proxy.control.undo(_name(request), _who(request))
-        return await self._shown(request)
-
-    async def _reload(self, _request: web.Request) -> web.Response:
-        return _json(await self._proxy.reload(by="admin"))
-
-    async def _restart(self, _request: web.Request) -> web.Response:
-        self._proxy.fleet.restart()
-        return _json({})
-
-    async def _shown(self, request: web.Request) -> web.Response:
-        name = _name(request)
-        return _json(await self._view(name), {"ETag": self._proxy.control.etag(name)})
-
-    async def _view(self, name: str) -> ServiceView:
-        control = self._proxy.control
-        split = per_cent(control.split_of(name))
-        service = next(each for each in control.document.services if each.name == name)
-        pools = {
-            pool.name: PoolView(
-                split[pool.name],
-                "active",
-                tuple(EndpointView(e.address, "up", e.weight, 0, 0) for e in pool.endpoints),
-            )
-            for pool in service.pools
-        }
-        return ServiceView(
-            name, split, "override" if name in control.state.splits else "file", pools, control.generation
-        )
+    async def _status(self, request: web.BaseRequest, path: str) -> web.StreamResponse:
+        """The status listener: three URLs to be read, by anybody, and nothing else."""
+        methods, _ = STATUS_TABLE.find(path)
+        operation = _chosen(methods, request.method)
+        if operation is None:
+            raise ProblemError(404, "this address has only GET /healthz, /readyz and /metrics")
+        call = Call(self._proxy, request, {}, {}, None, Who(guard.UNNAMED))
+        return await self._done(operation, call)
 
 
-def _name(request: web.Request) -> str:
-    return request.match_info["service"]
+def _chosen(methods: Mapping[str, Operation], method: str) -> Operation | None:
+    """HEAD is GET without the body, which aiohttp leaves out."""
+    return methods.get("GET" if method == "HEAD" else method)
 
 
-def _who(_request: web.Request) -> Who:
-    return Who("admin")
+def _not_there(methods: Mapping[str, Operation], method: str) -> ProblemError:
+    if not methods:
+        return ProblemError(404, "there is nothing at this URL; GET /openapi.json tells what there is")
+    allowed = ", ".join(sorted({*methods, *({"HEAD"} if "GET" in methods else ())}))
+    return ProblemError(405, f"{method[:32]} does not exist here, but {allowed}", {"Allow": allowed})
 
 
-async def _body(request: web.Request) -> Any:
-    return json.loads(await request.text() or "{}")
+class _Protocol(web.RequestHandler):
+    """aiohttp's connection, with its own errors told as ours are."""
+
+    __slots__ = ()
+
+    def handle_error(
+        self, request: web.BaseRequest, status: int = 500, exc: BaseException | None = None, message: str | None = None
+    ) -> web.StreamResponse:
+        """What could not even be read, in one line without what the client sent."""
+        if request.writer.output_size > 0:
+            raise ConnectionError("an answer was begun already")
+        log.debug("the admin was sent what is no HTTP: %s", message, exc_info=exc)
+        response = problem.response(status, "the request is not HTTP/1.1 as it should be", headers=_ALWAYS)
+        response.force_close()
+        return response
 
 
-def _json(value: Any, headers: dict[str, str] | None = None) -> web.Response:
-    return web.Response(body=msgspec.json.encode(value), content_type="application/json", headers=headers)
+class _Server(web.Server):
+    """Makes such connections."""
+
+    def __call__(self) -> web.RequestHandler:
+        return _Protocol(self, loop=self._loop, **self._kwargs)
+
+
+def _make_request(message: Any, payload: Any, protocol: Any, writer: Any, task: Any) -> web.BaseRequest:
+    """A request; one of a version that we do not speak is marked, and answered in the one that we do."""
+    strange = message.version not in (HttpVersion10, HttpVersion11)
+    if strange:
+        message = message._replace(version=HttpVersion11, should_close=True)
+    request = web.BaseRequest(message, payload, protocol, writer, task, asyncio.get_running_loop())
+    request[guard.STRANGE] = strange
+    return request

@@ -1,6 +1,6 @@
 """The command line: what each command is called and takes. What it does is imported when it is called.
 
-Exit status: 0 done, 1 refused or failed, 2 wrong usage. Whatever the input, no traceback.
+Exit status: 0 done, 1 refused or failed, 2 wrong usage, 3 the admin cannot be reached. Never a traceback.
 """
 
 import os
@@ -12,12 +12,12 @@ from typing import Annotated, Final
 import typer
 
 from proxy import _identity
+from proxy.cli import remote
 
 app: Final = typer.Typer(
     name="sluice",
     help="Sluicegate: a programmable reverse proxy that releases software.",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
@@ -87,6 +87,11 @@ def version_command() -> None:
     from proxy.cli.version import version
 
     print(version())
+
+
+for _command in remote.COMMANDS:
+    app.command(_command.__name__)(_command)
+app.add_typer(remote.endpoints, name="endpoints")
 
 
 def main() -> None:

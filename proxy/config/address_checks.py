@@ -1,10 +1,11 @@
 """Addresses against each other: nothing bound twice, no endpoint twice, none that leads back to us."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
-from proxy.config.addresses import Address
-from proxy.config.problems import Place, Problem
+from proxy.config.addresses import Address, parse_bind, parse_endpoint
+from proxy.config.problems import Place, Problem, WrongError
 from proxy.config.tree import Mapping, Scalar, shown
 from proxy.config.values import read_bind, read_endpoint
 from proxy.snapshot.document import Admin
@@ -29,6 +30,21 @@ def address_problems(root: Mapping) -> Iterator[Problem]:
     for _, service in root.section("services").sections():
         for name, pool in service.section("pools").sections():
             yield from _pool_problems(name, pool, ours)
+
+
+def checked_endpoint(text: str, directory: Path, ours: Iterable[str]) -> Address:
+    """An endpoint's address as it comes in while the proxy runs; WrongError for what the file would be refused for.
+
+    `ours` are the addresses that we listen at.
+    """
+    address = parse_endpoint(text, directory)
+    for own in ours:
+        if address.reaches(parse_bind(own, directory)):
+            raise WrongError(f"{text!r} leads back to ourselves: {own} is ours", "requests would go in circles")
+    if address.is_link_local:
+        hint = "cloud machines give out their credentials there; if it is meant, write it into the file"
+        raise WrongError(f"{text!r} is a link-local address", hint)
+    return address
 
 
 def endpoints(pool: Mapping) -> Iterator[tuple[Scalar, Address]]:
@@ -81,7 +97,7 @@ def _overlap(one: Address, two: Address) -> bool:
 def _open_admin(admin: Mapping) -> Iterator[Problem]:
     scalar = admin.scalar("bind")
     address = _read(read_bind, scalar)
-    if scalar is None or address is None or address.is_loopback or "token" in admin:
+    if scalar is None or address is None or address.is_loopback or "token" in admin or admin.sequence("tokens"):
         return
     hint = "add token: ${SLUICE_TOKEN}, or bind it to 127.0.0.1 or a unix socket"
     yield scalar.place.problem("the admin can be reached from other machines, and has no token", hint)

@@ -1,5 +1,7 @@
 """The sections of the YAML about the process itself: listeners, admin, and how it starts and ends."""
 
+from typing import Annotated
+
 from pydantic import Field
 
 from proxy.config.shapes import Section
@@ -11,12 +13,17 @@ from proxy.config.values import (
     MaybePositive,
     MaybeSecret,
     MaybeSize,
+    Name,
     Network,
     Positive,
     PositiveSize,
+    Secret,
     Time,
+    choice,
 )  # fmt: skip
 from proxy.snapshot import document
+
+Can = Annotated[str, choice("read", "change")]
 
 _LIMITS = document.ListenerLimits()
 _SHUTDOWN = document.Shutdown()
@@ -46,6 +53,16 @@ class Listener(Section):
     limits: ListenerLimits = Field(default=ListenerLimits(), description="What it takes from its clients.")
 
 
+class AdminToken(Section):
+    """One more bearer token, with a name for the journal."""
+
+    name: Name = Field(description="Who has it; changes are journalled as made by this name.")
+    value: Secret = Field(description="The token itself.")
+    can: list[Can] = Field(
+        default=["read", "change"], min_length=1, description="What it is good for: read, change or both."
+    )
+
+
 class Admin(Section):
     """Where the admin API listens and who may call it."""
 
@@ -53,6 +70,7 @@ class Admin(Section):
         default=None, description="Default 127.0.0.1:9900. Not loopback, nor unix: needs a token."
     )
     token: MaybeSecret = Field(default=None, description="Bearer token that every call has to carry.")
+    tokens: list[AdminToken] = Field(default=[], description="Further bearer tokens, by name.")
     hosts: list[AdminHost] = Field(default=[], description="Further names that are accepted in Host.")
 
 

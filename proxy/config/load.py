@@ -8,7 +8,9 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
+from proxy.config import yaml
 from proxy.config.address_checks import address_problems, bound
+from proxy.config.admin_checks import admin_problems
 from proxy.config.diagnosis import diagnose
 from proxy.config.notices import notices
 from proxy.config.problems import Place, Problem, tidy
@@ -22,7 +24,7 @@ from proxy.pools.registry import EndpointRegistry
 from proxy.snapshot.compile import CompileError, compile_snapshot
 from proxy.snapshot.document import Document
 
-__all__ = ["Loaded", "find_config", "load"]
+__all__ = ["Loaded", "find_config", "load", "load_text"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +38,11 @@ class Loaded:
     hide: Callable[[Problem], Problem] = field(default=lambda problem: problem, repr=False)
     """Takes out of a problem what came from a variable or is a secret."""
 
+    def conceal(self, text: str) -> str:
+        """The text, masked where a scalar that came from a variable says the same."""
+        there = self.tree is not None and any(each.secret and each == text for each in scalars(self.tree))
+        return SECRET if there else text
+
     def place_of_bind(self, address: str) -> Place:
         """Where an address of the Document that we listen at was written; the whole file where it is a default."""
         if self.tree is None:
@@ -46,7 +53,15 @@ class Loaded:
 
 def load(path: Path, environ: Environ[str, str]) -> Loaded:
     """Read a file, or a directory of `*.yaml`; never raises for what is in it."""
-    parsed = read(path, environ)
+    return _loaded(read(path, environ))
+
+
+def load_text(text: str, name: str, environ: Environ[str, str]) -> Loaded:
+    """The same of a text that stands in no file; `name` is what problems call it, and where relative paths begin."""
+    return _loaded(yaml.parse(text, name, environ))
+
+
+def _loaded(parsed: yaml.Parsed) -> Loaded:
     if parsed.tree is None:
         return Loaded(None, tidy(parsed.problems), [])
     if not isinstance(parsed.tree, Mapping):
@@ -57,7 +72,8 @@ def load(path: Path, environ: Environ[str, str]) -> Loaded:
 
 def _judged(written: Mapping, found: list[Problem]) -> Loaded:
     tree = _without_extensions(written)
-    problems = [*found, *_blanks(tree), *address_problems(tree), *service_problems(tree), *route_problems(tree)]
+    checks = (_blanks, address_problems, admin_problems, service_problems, route_problems)
+    problems = [*found, *(problem for check in checks for problem in check(tree))]
     document = None
     try:
         root = Root.model_validate(tree)
@@ -103,7 +119,8 @@ def _mask(tree: Mapping) -> Callable[[Problem], Problem]:
     Messages are written not to tell it in the first place; this holds what slipped through.
     """
     admin, keys = tree.section("admin"), tree.sequence("cookie_keys")
-    typed = [admin.get("token"), *keys]
+    tokens = admin.sequence("tokens").mappings()
+    typed = [admin.get("token"), *(token.get("value") for token in tokens), *keys]
     secrets = {str(one) for one in (*scalars(tree), *typed) if isinstance(one, Scalar) and (one.secret or one in typed)}
     pattern = re.compile("|".join(sorted(map(_as_token, filter(None, secrets)), key=len, reverse=True)) or r"(?!)")
 

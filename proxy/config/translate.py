@@ -59,7 +59,8 @@ def _listener(listener: Listener) -> document.Listener:
 def _admin(admin: Admin) -> document.Admin:
     default = document.Admin()
     bind = default.bind if admin.bind is None else str(admin.bind)
-    return document.Admin(bind, admin.token, tuple(admin.hosts))
+    tokens = (document.AdminToken(each.name, each.value, tuple(each.can)) for each in admin.tokens)
+    return document.Admin(bind, admin.token, tuple(admin.hosts), tuple(tokens))
 
 
 def _service(name: str, service: Service) -> document.Service:

@@ -7,7 +7,7 @@ and then it is stored, written into the journal, and answered.
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final, Protocol
 
 from proxy.control.desired import all_shares, desired, reconciled, shares_of, with_tables
@@ -80,10 +80,12 @@ class Control:
         self.parts: Mapping[str, bytes] = in_force
         self._lock = asyncio.Lock()
         self._published = bool(in_force)
+        self.silent: tuple[int, ...] = ()
+        """Pids of workers that did not follow the last change, and are being replaced."""
 
     # -- the file
 
-    async def take_file(self, file: Document, *, by: str = "file") -> bool:
+    async def take_file(self, file: Document, *, by: str = "file", reason: str | None = None) -> bool:
         """A new valid file: bring what it makes of the overrides into force. Was anything changed?"""
         async with self._lock:
             before = {service.name: all_shares(service, self.state) for service in self.file.services}
@@ -93,13 +95,13 @@ class Control:
             state = with_tables(state, file, before if self._published else {})
             for service in file.services:
                 old = before.get(service.name)
-                if old is not None and not same_shares(old, all_shares(service, state)):
+                if old is not None and _differ(old, all_shares(service, state)):
                     state = state.with_past(service.name, Past(old, tables.get(service.name)))
             changed = await self._publish(file, state, is_small=False)
             for each in ended:
                 self._note("override_ended", by, service=each.service, text=each.what)
             if changed:
-                self._note("config_applied", by, text=f"generation {self.generation}")
+                self._note("config_applied", by, text=f"generation {self.generation}", reason=reason)
             return changed
 
     async def refresh(self, why: str) -> None:
@@ -166,8 +168,10 @@ class Control:
             state = self.state.with_drain(drain)
             self._refuse_nowhere(service, shares_of(service, state), state, who)
             outcome = await self._small(state, who, "drain", name, after=_where(pool_name, address))
-            self.world.later(patience, lambda: self._deadline(drain))
-            return outcome
+            if patience > 0:
+                self.world.later(patience, lambda: self._deadline(drain))
+                return outcome
+        return replace(outcome, cut=await self._cut(drain))
 
     async def restore(self, name: str, pool_name: str, address: str | None, who: Who) -> Outcome:
         """Back in; proven again first."""
@@ -188,13 +192,16 @@ class Control:
     def _deadline(self, drain: Drain) -> None:
         if self._drain_of(drain.service, drain.pool, drain.address) != drain:
             return  # it was restored, or drained anew
-        self.world.spawn(self._cut(drain))
+        self.world.spawn(self._cut_later(drain))
 
-    async def _cut(self, drain: Drain) -> None:
-        """The deadline: held sessions move, tunnels are closed, and exchanges where that was asked for."""
+    async def _cut_later(self, drain: Drain) -> None:
+        await self._cut(drain)
+
+    async def _cut(self, drain: Drain) -> tuple[int, int]:
+        """The deadline: held sessions move, tunnels are closed, and exchanges where that was asked for; how many."""
         async with self._lock:
             if self._drain_of(drain.service, drain.pool, drain.address) != drain:
-                return
+                return 0, 0
             if drain.address is None:
                 state = self.state.with_epoch(drain.service, drain.pool)
                 await self._publish(self.file, state, is_small=True)
@@ -202,6 +209,7 @@ class Control:
         where = _where(drain.pool, drain.address)
         text = f"deadline of the drain of {where}: {tunnels} tunnels and {exchanges} exchanges cut"
         self._note("drain_deadline", "sluice", service=drain.service, text=text)
+        return tunnels, exchanges
 
     # -- endpoints
 
@@ -240,6 +248,11 @@ class Control:
         part = self.parts.get(service_part(name), b"")
         return f'"{hashes({name: part})[name].hex()}"'
 
+    def service(self, name: str, who: Who = Who("")) -> Service:
+        """The service as it is in force; Refusal where there is none, or it is not as `who` has seen it."""
+        self._service(name, who)
+        return next(each for each in self.document.services if each.name == name)
+
     def split_of(self, name: str) -> Shares:
         """The split in force."""
         return all_shares(self._service(name, Who("")), self.state)
@@ -248,13 +261,17 @@ class Control:
         """Pools that have at least one usable endpoint."""
         return [pool.name for pool in service.pools if self._has_usable(service.name, pool, self.state)]
 
+    def note(self, kind: str, who: Who, **fields: Any) -> None:
+        """Write down what was done beside the document."""
+        self._note(kind, who.name, reason=who.reason, **fields)
+
     # -- inside
 
     def _service(self, name: str, who: Who) -> Service:
         service = next((each for each in self.file.services if each.name == name), None)
         if service is None:
             raise unknown("service", name, [each.name for each in self.file.services])
-        if who.etag is not None and who.etag not in ("*", self.etag(name)):
+        if who.etag is not None and not _matches(who.etag, self.etag(name)):
             raise Refusal(412, f"service {name} was changed by someone else meanwhile")
         return service
 
@@ -349,6 +366,7 @@ class Control:
                 raise Refusal(422, "the workers refuse it, and nothing was changed", outcome.problems)
             self.generation += 1
             self._published = True
+        self.silent = outcome.silent
         self.file, self.state, self.wanted, self.document, self.parts = file, state, wanted, document, found
         self.world.keeper.save(state)
         self.world.look_after(wanted, document)
@@ -363,6 +381,16 @@ class Control:
             by,
             f": {event.text or event.after}" if event.text or event.after else "",
         )
+
+
+def _differ(one: Shares, other: Shares) -> bool:
+    """Has a file changed the split? A third that was persisted comes back rounded, which is nothing to undo."""
+    return any(abs(share - other.get(name, 0.0)) > 1e-9 for name, share in one.items()) or one.keys() != other.keys()
+
+
+def _matches(wanted: str, etag: str) -> bool:
+    """If-Match, RFC 9110 §13.1.1: `*` or a list; what is weak (W/) never matches."""
+    return wanted.strip() == "*" or etag in (each.strip() for each in wanted.split(","))
 
 
 def _weight_in(service: Service, pool: str, address: str) -> float | None:

@@ -27,6 +27,8 @@ class Outcome:
     problems: tuple[str, ...] = ()
     silent: tuple[int, ...] = ()
     """Pids of workers that did not answer in time, and are being replaced."""
+    cut: tuple[int, int] | None = None
+    """Tunnels and exchanges that a drain without patience has cut."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
 from typing import Any, Final, Protocol
 
 from msgspec import Struct
@@ -62,14 +62,15 @@ class Journal:
         self._events.append(event)
         self._archive.add(event)
         for queue in self._listeners:
-            queue.put_nowait(event if queue.qsize() < _MOST_BEHIND else None)
+            if queue.qsize() <= _MOST_BEHIND:
+                queue.put_nowait(event if queue.qsize() < _MOST_BEHIND else None)
         return event
 
     def since(self, after: int) -> list[Event]:
         """Those that are remembered, from the one after this on."""
         return [event for event in self._events if event.id > after]
 
-    async def follow(self, after: int) -> AsyncIterator[Event]:
+    async def follow(self, after: int) -> AsyncGenerator[Event, None]:
         """Those after this one, and then each as it happens; LaggingError for who does not keep up."""
         queue: asyncio.Queue[Event | None] = asyncio.Queue()
         self._listeners.add(queue)

@@ -2,21 +2,24 @@
 
 from typing import Any, Literal, TypeAlias
 
-from msgspec import Struct
+from msgspec import UNSET, Struct, UnsetType
 
 PoolStateName: TypeAlias = Literal["active", "draining", "drained"]
 EndpointStateName: TypeAlias = Literal["unproven", "up", "down", "ejected", "draining", "drained", "removed"]
 
 
 class EndpointView(Struct, frozen=True, omit_defaults=False):
-    """One endpoint. `why` is the last probe's outcome or what took it out, `name` what it was resolved from."""
+    """One endpoint. `why` is the last probe's outcome or what took it out, `name` what it was resolved from.
+
+    `in_flight` and `tunnels` are summed over all workers. `sessions` is null: how many users are held is not counted.
+    """
 
     address: str
     state: EndpointStateName
     weight: float
     in_flight: int
     tunnels: int
-    sessions: int = 0
+    sessions: int | None = None
     name: str | None = None
     why: str | None = None
 
@@ -29,8 +32,19 @@ class PoolView(Struct, frozen=True):
     endpoints: tuple[EndpointView, ...]
 
 
+class CutView(Struct, frozen=True):
+    """What a drain has cut by the time it is answered."""
+
+    tunnels: int
+    exchanges: int
+
+
 class ServiceView(Struct, frozen=True):
-    """A service: its split in per cent, where that comes from, and its pools."""
+    """A service: its split in per cent, where that comes from, and its pools.
+
+    `warnings` are of the verb that this answers: workers that did not follow, and are being replaced. `cut` stands in
+    the answer to a drain whose deadline was over at once.
+    """
 
     name: str
     split: dict[str, float]
@@ -38,6 +52,7 @@ class ServiceView(Struct, frozen=True):
     pools: dict[str, PoolView]
     generation: int
     warnings: tuple[str, ...] = ()
+    cut: CutView | UnsetType = UNSET
 
 
 class WorkerStatus(Struct, frozen=True):
@@ -68,6 +83,30 @@ class ReloadCounts(Struct, frozen=True):
     rejected: int = 0
 
 
+class PoolTraffic(Struct, frozen=True):
+    """What a pool's workers have counted since they started, and what runs on it now.
+
+    `requests` have ended, `errors` of them with 5xx or no response; `seconds` is what they took together.
+    """
+
+    service: str
+    pool: str
+    requests: int
+    errors: int
+    seconds: float
+    retries: int
+    in_flight: int
+    tunnels: int
+
+
+class Traffic(Struct, frozen=True):
+    """Counters of the workers there are; a worker that is replaced takes its counters along."""
+
+    pools: tuple[PoolTraffic, ...]
+    unrouted: int
+    connections: int
+
+
 class StatusView(Struct, frozen=True):
     """The whole proxy at a glance. `problems` are what is wrong now, one sentence each."""
 
@@ -80,6 +119,7 @@ class StatusView(Struct, frozen=True):
     problems: tuple[str, ...]
     overrides: tuple[OverrideView, ...]
     config: str
+    traffic: Traffic
 
 
 class ReloadView(Struct, frozen=True):
@@ -102,13 +142,6 @@ class DiffView(Struct, frozen=True):
     """How what is in force differs from the file."""
 
     overrides: tuple[OverrideView, ...]
-
-
-class CutView(Struct, frozen=True):
-    """A drain that was begun, with what it cut at once."""
-
-    service: ServiceView
-    cut: int = 0
 
 
 def per_cent(shares: dict[str, float]) -> dict[str, float]:

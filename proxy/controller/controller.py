@@ -16,18 +16,20 @@ from proxy.admin.server import AdminServer
 from proxy.channel import messages as say
 from proxy.channel.frames import MASTER, Frame
 from proxy.channel.link import Link, decode
-from proxy.config.load import Loaded, load
+from proxy.config.effective import effective
+from proxy.config.load import Loaded, load, load_text
 from proxy.config.problems import Problem
 from proxy.control.alive import Alive
-from proxy.control.control import Control, World
+from proxy.control.control import Control, Who, World
 from proxy.control.fleet import BindError
 from proxy.control.journal import Journal
 from proxy.control.numbers import sight
+from proxy.control.persisting import write_split
 from proxy.control.refusal import Refusal
 from proxy.control.store import Store, StoreInUseError, default_path
-from proxy.control.views import CheckView, ReloadCounts, ReloadView
+from proxy.control.views import CheckView, ReloadCounts, ReloadView, per_cent
 from proxy.control.watch import Watch
-from proxy.controller.fleet import ChannelFleet, worker_count
+from proxy.controller.fleet import ChannelFleet, own_binds, worker_count
 from proxy.core.version import version
 from proxy.http1.parser import BUILD
 from proxy.pools import report as health
@@ -54,6 +56,7 @@ class Controller:
         self._started = time.monotonic()
         self._path = Path()
         self._seen: bytes | None = None
+        self._taken: Loaded | None = None
         self._is_stopping = False
         self.file_problems: tuple[str, ...] = ()
         self.warnings: tuple[str, ...] = ()
@@ -124,7 +127,7 @@ class Controller:
             raise _CannotStartError(error.problems or (error.detail,)) from error
         self._fleet.take_over(self.control.generation, self.control.document, self.control.parts)
         self._keep_file(file)
-        admin = AdminServer(self)
+        admin = AdminServer(self, self.metrics)
         for address, sock in self._sockets.items():
             await admin.listen(address, sock)
         self._admin = admin
@@ -138,6 +141,7 @@ class Controller:
         for warning in self.warnings:
             log.warning("%s", warning)
         if loaded.document is not None:
+            self._taken = loaded
             return loaded.document
         if "file" not in notes:
             raise _CannotStartError(tuple(map(str, loaded.problems)))
@@ -249,33 +253,78 @@ class Controller:
         if force:
             self._link.send(MASTER, say.Reloaded())
 
-    async def reload(self, *, by: str) -> ReloadView:
+    async def reload(self, *, by: str, reason: str | None = None) -> ReloadView:
         """Read the configuration again; Refusal with its problems where it has some."""
         async with self._reloading:
+            return await self._reload(by, reason)
+
+    async def _reload(self, by: str, reason: str | None) -> ReloadView:
+        loaded = await asyncio.to_thread(load, self._path, os.environ)
+        if loaded.document is None:
+            self._reject(loaded.problems)
+            raise Refusal(422, "the configuration is not valid, and nothing was changed", self.file_problems)
+        try:
+            changed = await self.control.take_file(loaded.document, by=by, reason=reason)
+        except BindError as error:
+            self._refused_binds(loaded, error)
+            raise Refusal(422, "an address cannot be had, and nothing was changed", self.file_problems) from error
+        self.file_problems = ()
+        self._taken = loaded
+        self.warnings = tuple(map(str, loaded.warnings))
+        counts = self.reloads
+        self.reloads = (
+            msgspec.structs.replace(counts, applied=counts.applied + 1)
+            if changed
+            else msgspec.structs.replace(counts, unchanged=counts.unchanged + 1)
+        )
+        self._keep_file(loaded.document)
+        await self._leave_sockets()
+        return ReloadView(self.control.generation, changed, self.warnings)
+
+    async def _leave_sockets(self) -> None:
+        """Listen no longer where the document in force does not want us to."""
+        for address in self._sockets.keys() - set(own_binds(self.control.document)):
+            await self._admin.leave(address)
+            self._sockets.pop(address).close()
+
+    async def persist(self, name: str, who: Who) -> None:
+        """Write a service's split into the file, and take the file; the override ends with that."""
+        async with self._reloading:
+            self.control.service(name, who)
             loaded = await asyncio.to_thread(load, self._path, os.environ)
             if loaded.document is None:
-                self._reject(loaded.problems)
-                raise Refusal(422, "the configuration is not valid, and nothing was changed", self.file_problems)
-            try:
-                changed = await self.control.take_file(loaded.document, by=by)
-            except BindError as error:
-                self._refused_binds(loaded, error)
-                raise Refusal(422, "an address cannot be had, and nothing was changed", self.file_problems) from error
-            self.file_problems = ()
-            self.warnings = tuple(map(str, loaded.warnings))
-            counts = self.reloads
-            self.reloads = (
-                msgspec.structs.replace(counts, applied=counts.applied + 1)
-                if changed
-                else msgspec.structs.replace(counts, unchanged=counts.unchanged + 1)
-            )
-            self._keep_file(loaded.document)
-            return ReloadView(self.control.generation, changed, self.warnings)
+                detail = "the configuration on disk is not valid just now; mend it first"
+                raise Refusal(409, detail, tuple(map(str, loaded.problems)))
+            shares = per_cent(self.control.split_of(name))
+            file = await asyncio.to_thread(write_split, self._path, name, shares)
+            self.control.note("persisted", who, service=name, after=shares, text=str(file))
+            await self._reload(who.name, who.reason)
 
-    def check(self) -> CheckView:
-        """What a reload would find."""
-        loaded = load(self._path, os.environ)
+    async def check(self, text: str | None = None) -> CheckView:
+        """What a reload would find; or what is to be said of a text."""
+        if text is None:
+            loaded = await asyncio.to_thread(load, self._path, os.environ)
+        else:
+            name = self._path / "posted.yaml" if self._path.is_dir() else self._path
+            loaded = await asyncio.to_thread(load_text, text, str(name), os.environ)
         return CheckView(not loaded.problems, tuple(map(str, loaded.problems)), tuple(map(str, loaded.warnings)))
+
+    def effective(self) -> dict[str, Any]:
+        """What is in force, in the words of the YAML and without its secrets."""
+        taken = self._taken
+        if taken is None or taken.tree is None:
+            detail = "the file was not valid at the start, so what in it is secret is not known; mend it first"
+            raise Refusal(409, detail, self.file_problems)
+        return effective(self.control.document, taken.tree)
+
+    def conceal(self, text: str) -> str:
+        """The text, masked where the file has it from a variable."""
+        return text if self._taken is None else self._taken.conceal(text)
+
+    def restart(self, who: Who) -> None:
+        """Restart everything with the code on disk."""
+        self.control.note("restart_asked", who)
+        self._fleet.restart()
 
     def _reject(self, problems: list[Problem]) -> None:
         told = tuple(map(str, problems))
@@ -321,10 +370,10 @@ class Controller:
         """Does every worker serve the current generation, and is the proxy not ending?"""
         return not self._is_stopping and self._fleet.is_ready() and self.alive.is_settled
 
-    async def metrics(self) -> bytes:
+    async def metrics(self) -> str:
         """The text of /metrics."""
         await self._fleet.ask()
-        return exposition(
+        text = exposition(
             sight(
                 self._fleet.ledger,
                 self.control.document,
@@ -336,6 +385,7 @@ class Controller:
                 build=BUILD,
             )
         )
+        return text.decode()
 
     def problems(self) -> tuple[str, ...]:
         """What is wrong now, one sentence each."""

@@ -39,12 +39,21 @@ class Listener(Struct, frozen=True):
     limits: ListenerLimits = ListenerLimits()
 
 
+class AdminToken(Struct, frozen=True):
+    """A bearer token with the name that the journal gives to its owner, and what it is good for."""
+
+    name: str
+    value: str
+    can: tuple[str, ...] = ("read", "change")
+
+
 class Admin(Struct, frozen=True):
-    """Where the admin API listens and who may call it."""
+    """Where the admin API listens and who may call it. `token` is good for everything."""
 
     bind: str = "127.0.0.1:9900"
     token: str | None = None
     hosts: tuple[str, ...] = ()
+    tokens: tuple[AdminToken, ...] = ()
 
 
 class Shutdown(Struct, frozen=True):

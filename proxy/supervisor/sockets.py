@@ -10,7 +10,7 @@ import socket
 from pathlib import Path
 from typing import Final
 
-from proxy.core.address import TcpAddress, parse_address
+from proxy.core.address import TcpAddress, UnixAddress, parse_address
 
 BACKLOG: Final = 4096
 
@@ -73,7 +73,7 @@ class Sockets:
         parsed = parse_address(address)
         if is_own:
             if address not in self.own:
-                self.own[address] = _bind_tcp(parsed) if isinstance(parsed, TcpAddress) else _bind_unix(parsed.path)
+                self.own[address] = _bind_tcp(parsed) if isinstance(parsed, TcpAddress) else _bind_private(parsed)
         elif not isinstance(parsed, TcpAddress):
             if address not in self.shared:
                 self.shared[address] = _bind_unix(parsed.path)
@@ -115,6 +115,15 @@ def _bind_tcp(address: TcpAddress, *, reuse_port: bool = False) -> socket.socket
         sock.close()
         raise
     return _listening(sock)
+
+
+def _bind_private(address: UnixAddress) -> socket.socket:
+    """A socket of the admin or for its like: who may open the file may change the proxy, so nobody else may."""
+    before = os.umask(0o177)
+    try:
+        return _bind_unix(address.path)
+    finally:
+        os.umask(before)
 
 
 def _bind_unix(path: str) -> socket.socket:

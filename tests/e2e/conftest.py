@@ -1,8 +1,12 @@
 """What one end-to-end test starts, ends with it; and everything here is marked e2e."""
 
 import asyncio
+import contextlib
+import json
+import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from dataclasses import dataclass
+from http.client import HTTPConnection, HTTPMessage
 from pathlib import Path
 from typing import Any
 
@@ -135,3 +139,124 @@ async def live(
     for task in tasks:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """What the admin has answered; `body` is read from its JSON where it is some."""
+
+    status: int
+    headers: HTTPMessage
+    body: Any
+
+
+class UnixConnection(HTTPConnection):
+    """HTTP over a unix socket."""
+
+    def connect(self) -> None:
+        """Connect to the path that stands for the host."""
+        self.sock = socket.socket(socket.AF_UNIX)
+        self.sock.connect(self.host)
+
+
+@dataclass(frozen=True, slots=True)
+class Api:
+    """The admin of a running proxy: await api(method, path, body, **headers); a body that is bytes goes as it is."""
+
+    port: int
+    token: str | None = None
+    path: str | None = None
+
+    async def __call__(self, method: str, path: str, body: Any = None, **headers: str) -> Said:
+        return await asyncio.to_thread(self._ask, method, path, body, headers)
+
+    async def service(self, name: str = "shop") -> Any:
+        """The service as GET shows it."""
+        return (await self("GET", f"/v1/services/{name}")).body
+
+    async def until(self, path: str, holds: Callable[[Any], bool]) -> Any:
+        """What is at a URL, once that holds."""
+        async with asyncio.timeout(15):
+            while not holds(found := (await self("GET", path)).body):
+                await asyncio.sleep(0.02)
+        return found
+
+    def _ask(self, method: str, path: str, body: Any, given: dict[str, str]) -> Said:
+        headers = {name.replace("_", "-"): value for name, value in given.items()}
+        if self.token is not None:
+            headers.setdefault("Authorization", f"Bearer {self.token}")
+        data = body
+        if body is not None and not isinstance(body, bytes):
+            data = json.dumps(body).encode()
+        if data is not None:
+            headers.setdefault("Content-Type", "application/json")
+        connection = UnixConnection(self.path) if self.path else HTTPConnection("127.0.0.1", self.port, timeout=15)
+        with contextlib.closing(connection):
+            connection.request(method, path, data, headers)
+            response = connection.getresponse()
+            raw = response.read()
+        is_json = "json" in response.headers.get("Content-Type", "")
+        return Said(response.status, response.headers, json.loads(raw) if is_json and raw else raw.decode())
+
+
+@pytest.fixture
+def api() -> Callable[..., Api]:
+    """The admin of a proxy: api(sluice, token)."""
+
+    def of(sluice: Any, token: str | None = None) -> Api:
+        return Api(sluice.admin_port, token)
+
+    return of
+
+
+GUARDED = """\
+status: {{bind: 127.0.0.1:{status}}}
+admin:
+  bind: 127.0.0.1:{admin}
+  token: ${{SLUICE_TOKEN}}
+  tokens:
+    - {{name: viewer, value: a-viewer-token, can: [read]}}
+    - {{name: ci, value: a-ci-token}}
+    - {{name: blind, value: a-blind-token, can: [change]}}
+  hosts: [admin.example.com]
+services:
+  shop:
+    pools:
+      blue: {{endpoints: [127.0.0.1:{one}, 127.0.0.1:{two}]}}
+      green: {{endpoints: ["${{GREEN}}"]}}
+      canary: {{endpoints: [127.0.0.1:{one}]}}
+    split: {{blue: 90, green: 0, canary: 10}}
+    sticky: {{cookie: s}}
+cookie_keys: [0123456789abcdef0123456789abcdef]
+routes: [{{service: shop}}]
+"""
+
+
+@dataclass(slots=True)
+class Guarded(Shared):
+    """A proxy with tokens, names and a status listener, which tests share that leave it as it is."""
+
+    status_port: int = 0
+
+    @property
+    def api(self) -> Api:
+        """Its admin, asked by who may do everything."""
+        return Api(self.sluice.admin_port, "the-first-token")
+
+
+@pytest_asyncio.fixture
+async def guarded(
+    start_sluice: Factory,
+    free_port: Callable[[], int],
+    shared: dict[str, Shared],
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Shared:
+    """That proxy."""
+    found = shared.get("guarded")
+    if found is None or found.sluice.process.poll() is not None:
+        status, admin, one, two, green = (free_port() for _ in range(5))
+        text = GUARDED.format(status=status, admin=admin, one=one, two=two)
+        environ = {"SLUICE_TOKEN": "the-first-token", "GREEN": f"127.0.0.1:{green}"}
+        sluice = await start_sluice(tmp_path_factory.mktemp("guarded"), text, environ)
+        found = shared["guarded"] = Guarded(sluice, green, status)
+    return found

@@ -1,0 +1,93 @@
+"""Every operation of the admin API, a row each."""
+
+from typing import Any, Final
+
+from proxy.admin import events, process, services
+from proxy.admin.body import (
+    AFTER,
+    FORCE,
+    REASON,
+    SESSIONS,
+    CheckOrder,
+    DrainOrder,
+    FlipOrder,
+    NewEndpoint,
+    Split,
+)  # fmt: skip
+from proxy.admin.operation import Call, Nothing, Operation, Table
+from proxy.control.journal import Event
+from proxy.control.views import CheckView, DiffView, ReloadView, ServiceView, StatusView
+
+_SERVICE: Final = "/v1/services/{service}"
+_POOL: Final = f"{_SERVICE}/pools/{{pool}}"
+_ENDPOINT: Final = f"{_POOL}/endpoints/{{address}}"
+_VERB: Final = (FORCE, REASON)
+
+
+def _verb(method: Any, path: str, summary: str, do: Any, body: Any = Nothing, query: Any = _VERB) -> Operation:
+    """A change of one service, which is answered with the service."""
+    return Operation(
+        method, path, summary, "change", do, ServiceView, body, query, refuses=(404, 409, 412), is_about_service=True
+    )  # fmt: skip
+
+
+async def _in_server(_call: Call) -> None:
+    raise NotImplementedError("the server answers this one itself")
+
+
+HEALTHZ: Final = Operation(
+    "GET", "/healthz", "Is the process there?", "nothing", process.healthz, None, kind="text/plain"
+)
+READYZ: Final = Operation(
+    "GET", "/readyz", "Does every worker serve what is in force?", "nothing", process.readyz, None,
+    kind="text/plain", refuses=(503,),
+)  # fmt: skip
+METRICS: Final = Operation(
+    "GET", "/metrics", "Counters and gauges, for Prometheus.", "read", _in_server, None, kind="text/plain"
+)
+OPENAPI: Final = Operation("GET", "/openapi.json", "This description.", "read", _in_server, dict[str, Any])
+EVENTS: Final = Operation(
+    "GET", "/v1/events", "What has happened; Accept: text/event-stream follows.", "read", events.history,
+    list[Event], query=(AFTER,), refuses=(503,),
+)  # fmt: skip
+
+OPERATIONS: Final = (
+    HEALTHZ,
+    READYZ,
+    METRICS,
+    OPENAPI,
+    Operation("GET", "/v1/status", "The whole proxy at a glance.", "read", process.status, StatusView),
+    Operation("GET", "/v1/services", "Every service.", "read", services.all_services, list[ServiceView]),
+    Operation(
+        "GET", _SERVICE, "One service.", "read", services.one, ServiceView, refuses=(404,), is_about_service=True
+    ),
+    _verb("PUT", f"{_SERVICE}/split", "Set the split.", services.split, Split, (FORCE, REASON, SESSIONS)),
+    _verb("DELETE", f"{_SERVICE}/split", "Back to the file's split.", services.reset),
+    _verb("POST", f"{_SERVICE}/flip", "Give one pool everything, at once.", services.flip, FlipOrder),
+    _verb("POST", f"{_SERVICE}/undo", "Back to the split before the last change.", services.undo),
+    _verb("POST", f"{_SERVICE}/persist", "Write the split into the file.", services.persist),
+    _verb("POST", f"{_POOL}/drain", "Nothing new to this pool.", services.drain, DrainOrder),
+    _verb("POST", f"{_POOL}/restore", "Take the pool back in.", services.restore),
+    _verb("POST", f"{_POOL}/endpoints", "Add an endpoint, or weigh one anew.", services.add_endpoint, NewEndpoint),
+    _verb("DELETE", _ENDPOINT, "Remove an endpoint.", services.remove_endpoint),
+    _verb("POST", f"{_ENDPOINT}/drain", "Nothing new to this endpoint.", services.drain, DrainOrder),
+    _verb("POST", f"{_ENDPOINT}/restore", "Take the endpoint back in.", services.restore),
+    Operation(
+        "GET", "/v1/config", "What is in force; secrets are ***.", "read", process.config, dict[str, Any],
+        refuses=(409,),
+    ),
+    Operation("GET", "/v1/config/diff", "How that differs from the file.", "read", process.diff, DiffView),
+    Operation("POST", "/v1/config/check", "What a reload would find.", "read", process.check, CheckView, CheckOrder),
+    Operation(
+        "POST", "/v1/reload", "Read the configuration again.", "change", process.reload, ReloadView,
+        query=(REASON,), refuses=(409, 422),
+    ),
+    Operation(
+        "POST", "/v1/restart", "Restart everything with the code on disk.", "change", process.restart, Nothing,
+        query=(REASON,),
+    ),
+    EVENTS,
+)  # fmt: skip
+TABLE: Final = Table(OPERATIONS)
+STATUS_TABLE: Final = Table((HEALTHZ, READYZ, METRICS))
+"""What the status listener answers."""

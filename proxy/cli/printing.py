@@ -1,0 +1,101 @@
+"""What the admin answers, as lines for people; plain text in columns, so that it can be piped."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+Json = Mapping[str, Any]
+
+
+def columns(rows: Sequence[Sequence[str]]) -> Iterator[str]:
+    """Rows with their cells one below the other."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        yield "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+
+
+def shares(split: Json) -> str:
+    """`blue 90 %, canary 10 %`."""
+    return ", ".join(f"{name} {share:g} %" for name, share in split.items())
+
+
+def service(view: Json) -> Iterator[str]:
+    """A service in one line, and a line for every endpoint."""
+    origin = "" if view["split_from"] == "file" else " (override)"
+    yield f"{view['name']}: {shares(view['split'])}{origin}"
+    rows = [
+        (f"  {name}", each["address"], each["state"], f"weight {each['weight']:g}", _running(each))
+        for name, pool in view["pools"].items()
+        for each in pool["endpoints"]
+    ]
+    if rows:
+        yield from columns(rows)
+
+
+def _running(endpoint: Json) -> str:
+    tunnels = f", {endpoint['tunnels']} tunnels" if endpoint["tunnels"] else ""
+    return f"{endpoint['in_flight']} in flight{tunnels}"
+
+
+def status(view: Json) -> Iterator[str]:
+    """The whole proxy."""
+    yield f"sluice {view['version']} ({view['build']}), generation {view['generation']}, up {duration(view['uptime'])}"
+    yield f"configuration: {view['config']}"
+    counts = view["reloads"]
+    yield "reloads: " + ", ".join(f"{count} {name}" for name, count in counts.items())
+    for worker in view["workers"]:
+        yield f"worker {worker['slot']}: pid {worker['pid']}, {worker['state']}, generation {worker['generation']}"
+    yield from (f"override: {override(each)}" for each in view["overrides"])
+    yield from (f"problem: {each}" for each in view["problems"])
+
+
+def override(each: Json) -> str:
+    """One thing that differs from the file."""
+    where = " ".join(filter(None, (each["service"], each["pool"], each["address"])))
+    if each["field"] == "split":
+        return f"split of {where}: {shares(each['value'])} (the file: {shares(each['file'])})"
+    if each["field"] == "drain":
+        return f"drain of {where}"
+    names = {None: "not there"}
+    now, then = (names.get(value, f"weight {value}") for value in (each["value"], each["file"]))
+    return f"endpoint {where}: {now} (the file: {then})"
+
+
+def event(each: Json) -> str:
+    """One line of the journal."""
+    when = datetime.fromtimestamp(each["at"], UTC).strftime("%Y-%m-%d %H:%M:%SZ")
+    what = " ".join(filter(None, (each["kind"], each["service"])))
+    change = _change(each["before"], each["after"])
+    details = "; ".join(filter(None, (change, each["text"], each["reason"] and f"because {each['reason']}")))
+    return f"{when} #{each['id']} {what} by {each['by']}{f': {details}' if details else ''}"
+
+
+def _change(before: Any, after: Any) -> str:
+    now, then = _shown(after), _shown(before)
+    return f"{then} -> {now}" if then else now
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, Mapping):
+        return ", ".join(f"{name} {each}" for name, each in value.items())
+    return "" if value is None else str(value)
+
+
+def duration(seconds: float) -> str:
+    """About how long: `45s`, `12m`, `3h`, `8d`."""
+    for unit, size in (("d", 86_400), ("h", 3_600), ("m", 60)):
+        if seconds >= size:
+            return f"{seconds / size:.0f}{unit}"
+    return f"{seconds:.0f}s"
+
+
+def left_on(view: Json, pool: str, address: str | None) -> tuple[int, int, bool]:
+    """Exchanges and tunnels on a pool or one of its endpoints, and whether that is drained."""
+    found: Iterable[Json] = view["pools"].get(pool, {}).get("endpoints", ())
+    meant = [each for each in found if address in (None, each["address"], each["name"])]
+    in_flight, tunnels = sum(each["in_flight"] for each in meant), sum(each["tunnels"] for each in meant)
+    return (
+        in_flight,
+        tunnels,
+        all(each["state"] in ("drained", "removed") for each in meant) and not in_flight + tunnels,
+    )

@@ -1,0 +1,117 @@
+"""What the views say, from what is in force and what the workers report. Pure.
+
+The workers' numbers are summed. Whether something is drained is not a worker's to say: it is when a person wants it
+empty and nothing runs on it in any of them.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import groupby
+from operator import attrgetter
+from typing import Final
+
+from proxy.control.state import State
+from proxy.control.views import (
+    EndpointStateName,
+    EndpointView,
+    OverrideView,
+    PoolStateName,
+    PoolTraffic,
+    PoolView,
+    Traffic,
+    per_cent,
+)
+from proxy.snapshot.document import Endpoint, Pool, Service
+from proxy.telemetry.counters import NO_RESPONSE
+from proxy.telemetry.report import EndpointReport, WorkerReport
+
+_ORDER: Final[tuple[EndpointStateName, ...]] = ("down", "ejected", "unproven", "up")
+"""Where workers differ, what is shown is the first of these that one of them says."""
+
+
+def pool_views(service: Service, split: dict[str, float], reports: Iterable[WorkerReport]) -> dict[str, PoolView]:
+    """Every pool of a service, and those that were taken out and are not empty yet. `split` is in per cent."""
+    told = [each for report in reports for each in report.endpoints if each.service == service.name]
+    views = {pool.name: _pool(pool, split.get(pool.name, 0.0), told) for pool in service.pools}
+    gone = dict.fromkeys(each.pool for each in told if each.pool not in views)
+    leaving = {name: _pool(Pool(name, (), drain=True), 0.0, told) for name in gone}
+    return views | {name: view for name, view in leaving.items() if view.endpoints}
+
+
+def _pool(pool: Pool, weight: float, told: Sequence[EndpointReport]) -> PoolView:
+    mine = [each for each in told if each.pool == pool.name]
+    there = {endpoint.address for endpoint in pool.endpoints}
+    removed = sorted({each.address for each in mine if each.address not in there and _runs(each)})
+    endpoints = (
+        *(_endpoint(pool, endpoint, mine) for endpoint in pool.endpoints),
+        *(_removed(address, mine) for address in removed),
+    )
+    state: PoolStateName = "active"
+    if pool.drain:
+        state = "draining" if any(each.in_flight or each.tunnels for each in endpoints) else "drained"
+    return PoolView(weight, state, endpoints)
+
+
+def _endpoint(pool: Pool, endpoint: Endpoint, told: Sequence[EndpointReport]) -> EndpointView:
+    mine = [each for each in told if each.address == endpoint.address]
+    return EndpointView(
+        address=endpoint.address,
+        state=_state(mine, is_drained=endpoint.drain or pool.drain),
+        weight=endpoint.weight,
+        in_flight=sum(each.in_flight for each in mine),
+        tunnels=sum(each.tunnels for each in mine),
+        name=endpoint.name,
+    )
+
+
+def _removed(address: str, told: Sequence[EndpointReport]) -> EndpointView:
+    mine = [each for each in told if each.address == address]
+    in_flight, tunnels = sum(each.in_flight for each in mine), sum(each.tunnels for each in mine)
+    return EndpointView(address, "removed", 0.0, in_flight, tunnels)
+
+
+def _state(told: Sequence[EndpointReport], *, is_drained: bool) -> EndpointStateName:
+    if is_drained:
+        return "draining" if any(map(_runs, told)) else "drained"
+    said = {each.state for each in told}
+    return next((name for name in _ORDER if name in said), "unproven")
+
+
+def _runs(report: EndpointReport) -> bool:
+    return bool(report.in_flight or report.tunnels)
+
+
+def overrides(state: State, conceal: Callable[[str], str]) -> Iterator[OverrideView]:
+    """Everything that differs from the file because somebody said so. `conceal` masks an address that is secret."""
+    for name, split in state.splits.items():
+        yield OverrideView(name, "split", per_cent(split.file), per_cent(split.value))
+    for each in state.endpoints:
+        yield OverrideView(each.service, "endpoint", each.file, each.value, each.pool, conceal(each.address))
+    for drain in state.drains:
+        address = None if drain.address is None else conceal(drain.address)
+        value = {"deadline": drain.deadline, "cut": drain.cut}
+        yield OverrideView(drain.service, "drain", None, value, drain.pool, address)
+
+
+def traffic(reports: Sequence[WorkerReport]) -> Traffic:
+    """The counters of all workers, summed."""
+    by_pool = attrgetter("service", "pool")
+    endpoints = [each for report in reports for each in report.endpoints]
+    pools = []
+    told = sorted((pool for report in reports for pool in report.pools), key=by_pool)
+    for (service, name), group in groupby(told, by_pool):
+        same = list(group)
+        mine = [each for each in endpoints if (each.service, each.pool) == (service, name)]
+        pools.append(
+            PoolTraffic(
+                service=service,
+                pool=name,
+                requests=sum(sum(each.requests) for each in same),
+                errors=sum(each.requests[5] + each.requests[NO_RESPONSE] for each in same),
+                seconds=sum(each.duration.total for each in same),
+                retries=sum(each.retries for each in same),
+                in_flight=sum(each.in_flight for each in mine),
+                tunnels=sum(each.tunnels for each in mine),
+            )
+        )
+    unrouted = sum(sum(report.unrouted) for report in reports)
+    return Traffic(tuple(pools), unrouted, sum(sum(report.connections.values()) for report in reports))

@@ -1,0 +1,95 @@
+"""What people are shown."""
+
+from typing import Any
+
+import pytest
+
+from proxy.cli import printing
+from proxy.cli.admin import service_path
+from proxy.cli.top import rows
+
+ENDPOINT = {"address": "a:1", "name": None, "state": "up", "weight": 1.0, "in_flight": 2, "tunnels": 0}
+LEAVING = {**ENDPOINT, "state": "draining", "tunnels": 3}
+SERVICE: dict[str, Any] = {
+    "name": "shop",
+    "split": {"blue": 99.5, "canary": 0.5},
+    "split_from": "override",
+    "pools": {
+        "blue": {"weight": 99.5, "state": "active", "endpoints": [ENDPOINT, LEAVING]},
+        "canary": {"weight": 0.5, "state": "active", "endpoints": []},
+    },
+}  # fmt: skip
+
+
+def test_service_is_a_line_and_one_for_each_endpoint() -> None:
+    assert list(printing.service(SERVICE)) == [
+        "shop: blue 99.5 %, canary 0.5 % (override)",
+        "  blue  a:1  up        weight 1  2 in flight",
+        "  blue  a:1  draining  weight 1  2 in flight, 3 tunnels",
+    ]
+
+
+OVERRIDES = [
+    ("split", {"blue": 100}, {"blue": 5}, None, None, "split of shop: blue 5 % (the file: blue 100 %)"),
+    ("endpoint", 1, None, "blue", "a:1", "endpoint shop blue a:1: not there (the file: weight 1)"),
+    ("endpoint", None, 2, "blue", "a:1", "endpoint shop blue a:1: weight 2 (the file: not there)"),
+    ("drain", None, {}, "blue", None, "drain of shop blue"),
+]
+
+
+@pytest.mark.parametrize(("field", "file", "value", "pool", "address", "line"), OVERRIDES)
+def test_override_is_one_line(field: str, file: Any, value: Any, pool: Any, address: Any, line: str) -> None:
+    each = {"service": "shop", "field": field, "file": file, "value": value, "pool": pool, "address": address}
+    assert printing.override(each) == line
+
+
+def test_event_is_one_line() -> None:
+    each = {
+        "id": 7,
+        "at": 0.0,
+        "kind": "split",
+        "service": "shop",
+        "by": "ci",
+        "before": {"blue": 1},
+        "after": {"blue": 2},
+    }
+    said = printing.event({**each, "text": "", "reason": "x"})
+    assert said == "1970-01-01 00:00:00Z #7 split shop by ci: blue 1 -> blue 2; because x"
+    bare = {**each, "service": None, "before": None, "after": None, "text": "", "reason": None}
+    assert printing.event(bare) == "1970-01-01 00:00:00Z #7 split by ci"
+
+
+@pytest.mark.parametrize(("seconds", "text"), [(0.4, "0s"), (59, "59s"), (60, "1m"), (7200, "2h"), (200_000, "2d")])
+def test_duration_is_short(seconds: float, text: str) -> None:
+    assert printing.duration(seconds) == text
+
+
+def test_url_of_a_service_is_encoded() -> None:
+    found = service_path("a/b", "pools", "p", "endpoints", "unix:/run/é b")
+    assert found == "/v1/services/a%2Fb/pools/p/endpoints/unix%3A%2Frun%2F%C3%A9%20b"
+
+
+def _status(requests: int, errors: int, seconds: float) -> dict[str, Any]:
+    pool = {"service": "shop", "pool": "blue", "requests": requests, "errors": errors, "seconds": seconds}
+    return {"traffic": {"pools": [{**pool, "in_flight": 4, "tunnels": 1}]}}
+
+
+RATES: list[tuple[Any, Any, tuple[str, ...]]] = [
+    (None, _status(5, 1, 1.0), ("-", "-", "-")),
+    (_status(100, 10, 1.0), _status(120, 11, 1.5), ("10.0", "0.5", "25.0 ms")),
+    (_status(100, 10, 1.0), _status(100, 10, 1.0), ("0.0", "0.0", "-")),
+    (_status(100, 10, 1.0), _status(3, 0, 0.1), ("0.0", "0.0", "-")),
+]
+
+
+@pytest.mark.parametrize(("before", "after", "expected"), RATES)
+def test_rates_are_differences_and_never_negative(before: Any, after: Any, expected: tuple[str, ...]) -> None:
+    blue, canary = rows(before, after, [SERVICE], 2.0)
+    assert blue == ("shop", "blue", "99.5 %", "active", *expected, "4", "1", "1 up, 1 draining")
+    assert canary == ("shop", "canary", "0.5 %", "active", "-", "-", "-", "0", "0", "")
+
+
+def test_what_is_left_of_a_drain_is_counted() -> None:
+    assert printing.left_on(SERVICE, "blue", None) == (4, 3, False)
+    drained = {"pools": {"blue": {"endpoints": [{**ENDPOINT, "in_flight": 0, "state": "drained"}]}}}
+    assert printing.left_on(drained, "blue", "a:1") == (0, 0, True)
