@@ -8,7 +8,7 @@ import logging
 import socket
 from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import msgspec
 from aiohttp import HttpVersion10, HttpVersion11, web
@@ -26,6 +26,8 @@ from proxy.core.version import version
 log = logging.getLogger("sluice")
 
 _GRACE: Final = 2.0  # seconds that a running call may take when the server closes
+_HEAD_PATIENCE: Final = 15.0  # seconds for the first request of a connection
+MOST_CONNECTIONS: Final = 256  # of one address
 _ALWAYS: Final = {"Cache-Control": "no-store", "Server": "sluice", "X-Content-Type-Options": "nosniff"}
 _PROMETHEUS: Final = "text/plain; version=0.0.4; charset=utf-8"
 
@@ -140,9 +142,29 @@ def _not_there(methods: Mapping[str, Operation], method: str) -> ProblemError:
 
 
 class _Protocol(web.RequestHandler):
-    """aiohttp's connection, with its own errors told as ours are."""
+    """aiohttp's connection, with its own errors told as ours are, and an end for who sends nothing.
 
-    __slots__ = ()
+    The status listener may be open to everybody: connections must not be had for nothing.
+    """
+
+    __slots__ = ("_of", "has_asked")
+
+    def __init__(self, of: "_Server", **settings: Any) -> None:
+        super().__init__(of, **settings)
+        self._of = of
+        self.has_asked = False
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Take it, unless there are too many."""
+        super().connection_made(transport)
+        if len(self._of.connections) > MOST_CONNECTIONS:
+            cast("asyncio.Transport", transport).abort()
+        else:
+            asyncio.get_running_loop().call_later(_HEAD_PATIENCE, self._expire)
+
+    def _expire(self) -> None:
+        if not self.has_asked and self.transport is not None:
+            self.transport.close()
 
     def handle_error(
         self, request: web.BaseRequest, status: int = 500, exc: BaseException | None = None, message: str | None = None
@@ -165,6 +187,7 @@ class _Server(web.Server):
 
 def _make_request(message: Any, payload: Any, protocol: Any, writer: Any, task: Any) -> web.BaseRequest:
     """A request; one of a version that we do not speak is marked, and answered in the one that we do."""
+    protocol.has_asked = True
     strange = message.version not in (HttpVersion10, HttpVersion11)
     if strange:
         message = message._replace(version=HttpVersion11, should_close=True)

@@ -33,6 +33,7 @@ async def one(call: Call) -> Answer:
 
 async def split(call: Call) -> Answer:
     """Set the split."""
+    call.control.service(call.names["service"], call.who)
     check_split(call.body)
     move = call.query.get("sessions") == "move"
     return await _shown(call, await call.control.split(call.names["service"], call.body, call.who, move=move))

@@ -58,6 +58,7 @@ ROWS: list[tuple[str, str, Any, int, str]] = [
     ("PUT", f"{S}/split", {"blue": 1e300, "canary": 1}, 400, "<= 1000000000000.0"),
     ("PUT", f"{S}/split", {"canary": 5}, 400, "canary=5 rest"),
     ("PUT", f"{S}/split", {"blue": 90, "nope": 10}, 404, "no pool 'nope'; there is blue, green, canary"),
+    ("PUT", "/v1/services/none/split", {"blue": 5}, 404, "no service 'none'"),
     ("PUT", f"{S}/split", {"": 100}, 400, "length >= 1"),
     # flips, undo, persist
     ("POST", f"{S}/flip", {"to": "nope"}, 404, "no pool 'nope'"),

@@ -208,6 +208,21 @@ async def test_status_listener_has_three_urls_for_anybody(guarded: Any, method: 
     assert said.status == status
 
 
+async def test_connections_are_bounded(guarded: Any) -> None:
+    taken = [await asyncio.open_connection("127.0.0.1", guarded.status_port) for _ in range(256)]
+    try:
+        reader, writer = await asyncio.open_connection("127.0.0.1", guarded.status_port)
+        taken.append((reader, writer))
+        with contextlib.suppress(ConnectionResetError):
+            assert await asyncio.wait_for(reader.read(), 15) == b""
+        assert (await guarded.api("GET", "/healthz")).status == 200
+    finally:
+        for _, writer in taken:
+            writer.close()
+            with contextlib.suppress(ConnectionError):
+                await writer.wait_closed()
+
+
 async def test_metrics_on_the_admin_need_a_token(guarded: Any) -> None:
     assert (await type(guarded.api)(guarded.api.port)("GET", "/metrics")).status == 401
     assert (await guarded.api("GET", "/metrics")).headers["Content-Type"].startswith("text/plain; version=0.0.4")
