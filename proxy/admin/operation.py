@@ -13,6 +13,7 @@ from proxy.control.control import Control, Who
 from proxy.control.fleet import WorkerView
 from proxy.control.journal import Journal
 from proxy.control.views import CheckView, ReloadCounts, ReloadView
+from proxy.pools.registry import EndpointKey
 from proxy.telemetry.report import WorkerReport
 
 Needs = Literal["nothing", "read", "change"]
@@ -51,6 +52,10 @@ class Proxy(Protocol):
     @property
     def config(self) -> str:
         """Where the configuration is."""
+        ...
+
+    def why(self, endpoint: EndpointKey) -> str | None:
+        """Why an endpoint is in its state; None where there is nothing to say."""
         ...
 
     def is_ready(self) -> bool:

@@ -127,7 +127,7 @@ def _view(call: Call, name: str, reports: list[WorkerReport], done: Outcome) -> 
         name=name,
         split=shares,
         split_from="override" if name in control.state.splits else "file",
-        pools=pool_views(control.service(name), shares, reports),
+        pools=pool_views(control.service(name), shares, reports, call.proxy.why, control.wanted_service(name)),
         generation=control.generation,
         warnings=warnings,
         cut=cut,

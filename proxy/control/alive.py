@@ -157,7 +157,11 @@ class Alive:
         if until is not None:
             return f"requests kept failing; back in {max(0.0, until - self._clock.monotonic()):.0f} s"
         last = self._prober.last(key)
-        return None if last is None else last.sentence
+        if last is not None:
+            return last.sentence
+        name = name_of(key[2])
+        problem = None if name is None else self._resolver.problems().get(name)
+        return None if problem is None else problem.sentence
 
     def problems(self) -> tuple[str, ...]:
         """What is wrong with names now."""

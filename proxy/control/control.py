@@ -253,6 +253,10 @@ class Control:
         self._service(name, who)
         return next(each for each in self.document.services if each.name == name)
 
+    def wanted_service(self, name: str) -> Service:
+        """The same with host names in the place of addresses; there must be one."""
+        return next(each for each in self.wanted.services if each.name == name)
+
     def split_of(self, name: str) -> Shares:
         """The split in force."""
         return all_shares(self._service(name, Who("")), self.state)

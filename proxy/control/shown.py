@@ -9,6 +9,8 @@ from itertools import groupby
 from operator import attrgetter
 from typing import Final
 
+from msgspec.structs import replace
+
 from proxy.control.state import State
 from proxy.control.views import (
     EndpointStateName,
@@ -20,6 +22,7 @@ from proxy.control.views import (
     Traffic,
     per_cent,
 )
+from proxy.pools.registry import EndpointKey
 from proxy.snapshot.document import Endpoint, Pool, Service
 from proxy.telemetry.counters import NO_RESPONSE
 from proxy.telemetry.report import EndpointReport, WorkerReport
@@ -28,13 +31,41 @@ _ORDER: Final[tuple[EndpointStateName, ...]] = ("down", "ejected", "unproven", "
 """Where workers differ, what is shown is the first of these that one of them says."""
 
 
-def pool_views(service: Service, split: dict[str, float], reports: Iterable[WorkerReport]) -> dict[str, PoolView]:
-    """Every pool of a service, and those that were taken out and are not empty yet. `split` is in per cent."""
+def pool_views(
+    service: Service,
+    split: dict[str, float],
+    reports: Iterable[WorkerReport],
+    why: Callable[[EndpointKey], str | None] = lambda _: None,
+    wanted: Service | None = None,
+) -> dict[str, PoolView]:
+    """Every pool of a service, and those that were taken out and are not empty yet.
+
+    `split` is in per cent; `why` says why an endpoint is in its state. `wanted` is the service with names in the place
+    of addresses: those that have no address are shown too, as they would be missed.
+    """
     told = [each for report in reports for each in report.endpoints if each.service == service.name]
     views = {pool.name: _pool(pool, split.get(pool.name, 0.0), told) for pool in service.pools}
     gone = dict.fromkeys(each.pool for each in told if each.pool not in views)
     leaving = {name: _pool(Pool(name, (), drain=True), 0.0, told) for name in gone}
-    return views | {name: view for name, view in leaving.items() if view.endpoints}
+    for pool in wanted.pools if wanted else ():
+        views[pool.name] = replace(
+            views[pool.name], endpoints=(*views[pool.name].endpoints, *_unresolved(pool, service))
+        )
+    return {
+        name: replace(
+            view,
+            endpoints=tuple(replace(each, why=why((service.name, name, each.address))) for each in view.endpoints),
+        )
+        for name, view in (views | {name: view for name, view in leaving.items() if view.endpoints}).items()
+    }
+
+
+def _unresolved(wanted: Pool, service: Service) -> Iterator[EndpointView]:
+    (pool,) = [each for each in service.pools if each.name == wanted.name]
+    there = {each.address for each in pool.endpoints} | {each.name for each in pool.endpoints}
+    for endpoint in wanted.endpoints:
+        if endpoint.address not in there:
+            yield EndpointView(endpoint.address, "unproven", endpoint.weight, 0, 0, name=endpoint.address)
 
 
 def _pool(pool: Pool, weight: float, told: Sequence[EndpointReport]) -> PoolView:

@@ -33,6 +33,7 @@ from proxy.controller.fleet import ChannelFleet, own_binds, worker_count
 from proxy.core.version import version
 from proxy.http1.parser import BUILD
 from proxy.pools import report as health
+from proxy.pools.registry import EndpointKey
 from proxy.snapshot.document import Document
 from proxy.snapshot.parts import DocumentReader, parts
 from proxy.telemetry.exposition import exposition
@@ -365,6 +366,10 @@ class Controller:
     def config(self) -> str:
         """Where the configuration is."""
         return str(self._path)
+
+    def why(self, endpoint: EndpointKey) -> str | None:
+        """Why an endpoint is in its state."""
+        return self.alive.why(endpoint)
 
     def is_ready(self) -> bool:
         """Does every worker serve the current generation, and is the proxy not ending?"""

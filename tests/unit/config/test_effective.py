@@ -12,7 +12,8 @@ from proxy.config.effective import effective, masked
 from proxy.config.load import Loaded, load, load_text
 from proxy.config.schema import schema
 
-EXAMPLES = sorted((Path(__file__).parents[3] / "config").glob("*.yaml"))
+CONFIG = Path(__file__).parents[3] / "config"
+EXAMPLES = sorted(set(CONFIG.glob("*.yaml")) - {CONFIG / "alerts.yaml"})  # those are rules for Prometheus
 Load = Callable[..., Loaded]
 
 

@@ -92,7 +92,7 @@ def test_other_services_do_not_count() -> None:
 
 
 def test_traffic_is_summed_over_workers() -> None:
-    pool = PoolReport("shop", "blue", (1, 0, 2, 3, 4, 5), Durations({}, 1.5), retries=1)
+    pool = PoolReport("shop", "blue", (1, 0, 2, 3, 4, 5), Durations({}, 1.5), Durations({}, 0.0), retries=1)
     reports = [_worker(_report("a:1", in_flight=2), pools=(pool,)), _worker(_report("a:1", tunnels=1), pools=(pool,))]
     found = traffic(reports)
     assert (found.unrouted, found.connections) == (2, 4)
