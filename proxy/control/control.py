@@ -162,7 +162,7 @@ class Control:
             service = self._service(name, who)
             pool = self._pool(service, pool_name)
             if address is not None:
-                self._endpoint(pool, address)
+                self._endpoint(name, pool, address)
             patience = DRAIN_DEADLINE if deadline is None else deadline
             drain = Drain(name, pool_name, address, self.world.wall() + patience, cut)
             state = self.state.with_drain(drain)
@@ -179,7 +179,7 @@ class Control:
             service = self._service(name, who)
             pool = self._pool(service, pool_name)
             if address is not None:
-                self._endpoint(pool, address)
+                self._endpoint(name, pool, address)
             if address is not None and self._drain_of(name, pool_name, None) is not None:
                 raise Refusal(409, f"the whole pool {pool_name} is drained; restore the pool")
             state = self.state.without_drain(name, pool_name, address)
@@ -229,7 +229,7 @@ class Control:
         async with self._lock:
             service = self._service(name, who)
             pool = self._pool(service, pool_name)
-            self._endpoint(pool, address)
+            self._endpoint(name, pool, address)
             override = EndpointOverride(name, pool_name, address, _weight_in(service, pool_name, address), None)
             state = self.state.with_endpoint(override).without_drain(name, pool_name, address)
             left = desired(self.file, state, "").services
@@ -287,10 +287,12 @@ class Control:
             raise unknown("pool", name, [each.name for each in service.pools])
         return pool
 
-    def _endpoint(self, pool: Pool, address: str) -> None:
-        if all(address not in (each.address, each.name) for each in pool.endpoints):
-            there = [each.name or each.address for each in pool.endpoints]
-            raise unknown("endpoint", address, list(dict.fromkeys(there)))
+    def _endpoint(self, service: str, pool: Pool, address: str) -> None:
+        """404 where the pool has no such endpoint, by address or by name; a name need not have an address."""
+        wanted = next(each for each in self.wanted_service(service).pools if each.name == pool.name)
+        there = [*wanted.endpoints, *pool.endpoints]
+        if all(address not in (each.address, each.name) for each in there):
+            raise unknown("endpoint", address, list(dict.fromkeys(each.name or each.address for each in there)))
 
     def _has_usable(self, service: str, pool: Pool, state: State) -> bool:
         drained = {each.address for each in state.drains if (each.service, each.pool) == (service, pool.name)}
