@@ -8,7 +8,10 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, Final, Protocol
+
+import msgspec
 
 from proxy.control.desired import all_shares, desired, reconciled, shares_of, with_tables
 from proxy.control.fleet import Change, Fleet, Outcome
@@ -189,6 +192,13 @@ class Control:
         key = (service, pool, address)
         return next((each for each in self.state.drains if (each.service, each.pool, each.address) == key), None)
 
+    def go_on(self) -> None:
+        """Wait for the deadlines of drains that an earlier controller began."""
+        for drain in self.state.drains:
+            if not drain.is_over:
+                patience = max(0.0, drain.deadline - self.world.wall())
+                self.world.later(patience, partial(self._deadline, drain))
+
     def _deadline(self, drain: Drain) -> None:
         if self._drain_of(drain.service, drain.pool, drain.address) != drain:
             return  # it was restored, or drained anew
@@ -202,9 +212,10 @@ class Control:
         async with self._lock:
             if self._drain_of(drain.service, drain.pool, drain.address) != drain:
                 return 0, 0
+            state = self.state.with_drain(msgspec.structs.replace(drain, is_over=True))
             if drain.address is None:
-                state = self.state.with_epoch(drain.service, drain.pool)
-                await self._publish(self.file, state, is_small=True)
+                state = state.with_epoch(drain.service, drain.pool)
+            await self._publish(self.file, state, is_small=True)
         tunnels, exchanges = await self.world.fleet.cut(drain.service, drain.pool, drain.address, exchanges=drain.cut)
         where = _where(drain.pool, drain.address)
         text = f"deadline of the drain of {where}: {tunnels} tunnels and {exchanges} exchanges cut"

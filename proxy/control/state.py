@@ -32,13 +32,17 @@ class EndpointOverride(Struct, frozen=True):
 
 
 class Drain(Struct, frozen=True):
-    """A person takes an endpoint out or, without an address, a whole pool. `deadline` is wall time."""
+    """A person takes an endpoint out or, without an address, a whole pool.
+
+    `deadline` is wall time; `is_over` once it has come, and what was left has been cut.
+    """
 
     service: str
     pool: str
     address: str | None = None
     deadline: float = 0.0
     cut: bool = False
+    is_over: bool = False
 
 
 class Past(Struct, frozen=True):

@@ -126,6 +126,7 @@ class Controller:
             raise _CannotStartError(_bind_problems(loaded, error)) from error
         except Refusal as error:
             raise _CannotStartError(error.problems or (error.detail,)) from error
+        self.control.go_on()
         self._fleet.take_over(self.control.generation, self.control.document, self.control.parts)
         self._keep_file(file)
         admin = AdminServer(self, self.metrics)

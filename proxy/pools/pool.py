@@ -1,5 +1,6 @@
 """One colour of a service as a generation sees it: which endpoints it has, and which of them is next."""
 
+from copy import copy
 from dataclasses import dataclass
 
 from proxy.http1.facts import Facts
@@ -38,6 +39,7 @@ class Pool:
     __slots__ = (
         "__weakref__",
         "_chance",
+        "_for_held",
         "_only",
         "_rotation",
         "endpoints",
@@ -58,6 +60,7 @@ class Pool:
         self._chance = chance
         self._only: Endpoint | None = None  # set where exactly one is usable
         self._rotation: Rotation | None = None  # set where several are
+        self._for_held: Pool | None = None  # set while all of it drains
         shared.pools.add(self)
         self.rotate()
 
@@ -72,6 +75,11 @@ class Pool:
         if not tried:
             return rotation.first(facts)
         return rotation.another(facts, tried) or rotation.first(facts)
+
+    @property
+    def for_held(self) -> "Pool":
+        """The pool as sessions see it that are bound to it: while it drains, its endpoints go on taking them."""
+        return self._for_held or self
 
     def panic(self, facts: Facts, tried: tuple[Endpoint, ...] = ()) -> Endpoint | None:  # noqa: ARG002
         """Any proven endpoint that no person has taken out, rather one not in `tried`, or None.
@@ -89,6 +97,17 @@ class Pool:
     def rotate(self) -> None:
         """Choose anew which endpoints are usable."""
         usable = tuple(endpoint for endpoint in self.endpoints if endpoint.is_usable)
+        draining = () if usable else tuple(each for each in self.endpoints if each.state is State.DRAINING)
+        self._for_held = self._with(draining) if draining else None
+        self._use(usable)
+
+    def _with(self, usable: tuple[Endpoint, ...]) -> "Pool":
+        """The same pool, with these for usable."""
+        pool = copy(self)
+        pool._use(usable)  # noqa: SLF001 - of the same class
+        return pool
+
+    def _use(self, usable: tuple[Endpoint, ...]) -> None:
         self.usable = usable
         self._only = usable[0] if len(usable) == 1 else None
         self._rotation = None

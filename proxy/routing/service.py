@@ -180,6 +180,8 @@ class Service:
                 # The binding is over, void or not there: whoever takes the session now keeps it.
                 bound = Binding(pool_mark(pool.name), self._epochs[pool.name], int(now))
                 return pool, cookie.write(replace(session, binding=bound), now, facts.scheme)
+        else:
+            pool = pool.for_held
         if shown is None or cookie.is_due(session, now):
             return pool, cookie.write(session, now, facts.scheme)
         return pool, None

@@ -10,7 +10,7 @@ import msgspec
 import pytest
 
 from proxy.http1.facts import Facts
-from proxy.pools.endpoint import State
+from proxy.pools.endpoint import Signal, State
 from proxy.routing.service import Service
 from proxy.snapshot.compile import Snapshot
 from proxy.snapshot.document import Pool, Sticky, StickyKey
@@ -162,6 +162,36 @@ def test_session_bound_to_a_pool_that_is_gone_follows_the_table(
     held = Visitor(request_of)
     held.visit(both.services["shop"], NOW)
     assert held.visit(one.services["shop"], NOW + 1) == "canary"
+
+
+def test_session_goes_on_in_a_pool_that_drains_until_it_is_empty_or_the_epoch_ends(
+    snapshot_of: SnapshotOf, service_of: ServiceOf, request_of: RequestOf
+) -> None:
+    snapshot = snapshot_of((service_of(HALVES, sticky=HOLDING),))
+    service = snapshot.services["shop"]
+    (endpoint,) = service.pools["blue"].endpoints
+    old = next(each for each in crowd(request_of, service, 40) if each.visit(service, NOW) == "blue")
+    new = next(each for each in crowd(request_of, service, 40) if each.visit(service, NOW) == "blue")
+    new.cookie = None
+
+    def goes_to(visitor: Visitor) -> str | None:
+        facts = request_of(cookie=visitor.cookie)
+        pool, _ = service.stick(facts, NOW + 1)
+        found = service.endpoint(pool, facts)
+        return found and found[1].address
+
+    endpoint.in_flight = 1
+    endpoint.signal(Signal.DRAIN)
+    endpoint.shared.refresh()
+    assert goes_to(old) == endpoint.address
+    assert goes_to(new) != endpoint.address
+    endpoint.signal(Signal.EMPTY)
+    endpoint.shared.refresh()
+    assert goes_to(old) != endpoint.address
+    endpoint.signal(Signal.RESTORE)
+    endpoint.signal(Signal.PASS)
+    endpoint.shared.refresh()
+    assert goes_to(old) == endpoint.address
 
 
 def test_switch_between_move_and_hold_keeps_ids(
