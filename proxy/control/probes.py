@@ -226,7 +226,7 @@ async def _get(target: Target) -> Outcome:
             skip_auto_headers=("Accept-Encoding",),
             timeout=aiohttp.ClientTimeout(),  # none of its own: one deadline is around all of it
         ) as session,
-        session.get(url, headers={"Host": target.host, **_FIELDS}, allow_redirects=False) as response,
+        session.get(url, headers={"Host": target.host, **_AGENT}, allow_redirects=False) as response,
     ):
         sentence = f"GET {target.health.path}: {response.status}"
         if not any(low <= response.status <= high for low, high in target.health.expect):
@@ -291,4 +291,4 @@ def _version() -> str:
         return "0"
 
 
-_FIELDS: Final = {"User-Agent": f"sluice-probe/{_version()}", "Connection": "close"}
+_AGENT: Final = {"User-Agent": f"sluice-probe/{_version()}"}

@@ -61,10 +61,11 @@ async def resets(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> 
 
 async def test_probe_sends_a_plain_request(origin: Factory) -> None:
     back = await origin(serve=answers(OK))
-    outcome = await ask(Target(back.address, "shop.internal:80", Health("/a%2Fb?x=%20&y='z'", timeout=DEADLINE)))
-    assert (outcome.signal, outcome.sentence) == (Signal.PASS, "GET /a%2Fb?x=%20&y='z': 200")
+    path = '/a%2fb%7E?x=%20&y=+\'"z"'  # nothing of it is decoded, encoded or made upper case
+    outcome = await ask(Target(back.address, "shop.internal:80", Health(path, timeout=DEADLINE)))
+    assert (outcome.signal, outcome.sentence) == (Signal.PASS, f"GET {path}: 200")
     start, *fields = back.received.decode().removesuffix("\r\n\r\n").split("\r\n")
-    assert start == "GET /a%2Fb?x=%20&y='z' HTTP/1.1"
+    assert start == f"GET {path} HTTP/1.1"
     sent = dict(field.split(": ", 1) for field in fields)
     assert sent.pop("User-Agent").startswith("sluice-probe/")
     assert sent == {"Host": "shop.internal:80", "Connection": "close", "Accept": "*/*"}

@@ -219,6 +219,26 @@ async def test_removed_endpoint_is_asked_and_told_of_no_more(bench: Bench) -> No
     assert bench.asked == [A[2], B[2], B[2]]
 
 
+async def test_endpoint_removed_between_its_turns_is_asked_no_more(bench: Bench) -> None:
+    bench.prober.watch(targets(A, B))
+    await bench.answer(WELL)
+    bench.prober.watch(targets(B))
+    await bench.at(1_000.0)
+    assert bench.asked == [A[2], B[2], B[2]]
+
+
+async def test_prober_has_one_timer_at_most(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    loop, timers = asyncio.get_running_loop(), list[asyncio.TimerHandle]()
+    call_later = loop.call_later
+    monkeypatch.setattr(loop, "call_later", lambda *args: timers.append(call_later(*args)) or timers[-1])
+    bench.prober.watch(targets(A, B))
+    for number in range(4):
+        await bench.answer(WELL)
+        await bench.at(200.0 + number * 10.0)
+    assert len(timers) > 1
+    assert sum(not timer.cancelled() for timer in timers) <= 1
+
+
 async def test_removing_the_last_that_was_not_asked_settles(bench: Bench) -> None:
     bench.prober.watch(targets(A, B))
     await bench.answer(WELL, A)
@@ -260,6 +280,15 @@ async def test_endpoint_asked_in_another_way_keeps_its_state_and_is_asked_at_onc
     await bench.at(130.0)
     await bench.answer(ILL)
     assert bench.prober.states == {A: State.DOWN}
+
+
+async def test_endpoint_with_another_interval_has_its_place_in_that(bench: Bench) -> None:
+    bench.prober.watch(targets(A, interval=1_000.0))
+    await bench.answer(WELL)
+    bench.prober.watch(targets(A, interval=10.0))
+    await bench.answer(WELL)
+    await bench.at(100.0 + place(A) * 10.0 + 0.01)
+    assert len(bench.asked) == 3
 
 
 async def test_answer_to_the_old_question_does_not_count(bench: Bench) -> None:

@@ -250,6 +250,17 @@ async def test_name_without_an_answer_is_told_of_and_still_waited_for(
     assert bench.told == [(SHOP, ("10.0.0.1:80",))]
 
 
+async def test_answer_in_time_is_not_told_of_as_late(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    loop, timers = asyncio.get_running_loop(), list[tuple[float, asyncio.TimerHandle]]()
+    call_later = loop.call_later
+    monkeypatch.setattr(module, "_DEADLINE", 77.0)
+    monkeypatch.setattr(loop, "call_later", lambda *args: timers.append((args[0], call_later(*args))) or timers[-1][1])
+    bench.resolver.watch([SHOP])
+    await bench.answer(rows("10.0.0.1"))
+    late = [timer for delay, timer in timers if delay == 77.0]
+    assert [timer.cancelled() for timer in late] == [True, False]  # the second lookup is under way
+
+
 async def test_callback_that_fails_does_not_end_the_resolving() -> None:
     asked = asyncio.Queue[None]()
 
