@@ -231,7 +231,14 @@ class Applied(Struct, frozen=True, tag=True):
 class Health(Struct, frozen=True, tag=True):
     """What is known of all endpoints, encoded (proxy.pools.report); replaces what was said before."""
 
+    number: int
     report: bytes
+
+
+class Informed(Struct, frozen=True, tag=True):
+    """A worker goes by that Health now."""
+
+    number: int
 
 
 class Ask(Struct, frozen=True, tag=True):
@@ -301,6 +308,7 @@ Message: TypeAlias = (
     | Apply
     | Applied
     | Health
+    | Informed
     | Ask
     | Counted
     | CutDrained

@@ -50,9 +50,9 @@ class Alive:
         self._is_telling = False
 
     @property
-    def is_settled(self) -> bool:
-        """Is the first round of probes over?"""
-        return self._prober.is_settled
+    def is_told(self) -> bool:
+        """Is the first round of probes over, and what it has shown on its way to the workers?"""
+        return self._prober.is_settled and not self._is_telling and self._told is not None
 
     # -- names
 
@@ -108,13 +108,16 @@ class Alive:
                 for endpoint in pool.endpoints:
                     key = (service.name, pool.name, endpoint.address)
                     endpoints[key] = replace(endpoint, drain=endpoint.drain or pool.drain)
-                    if service.health is not None:
+                    # What drains is not probed, so that what comes back is proven again.
+                    if service.health is not None and not endpoints[key].drain:
                         host = endpoint.name or endpoint.address
                         targets[key] = Target(endpoint.address, host, service.health)
-                        if key in self._endpoints or key in self._before:
+                        there = self._endpoints.get(key)
+                        if (key in self._before) if there is None else not there.drain:
                             # It serves already: that its first probe here is yet to come does not take it out.
                             known[key] = _KNOWN[self._state(key)]
-        self._ejections.forget(self._endpoints.keys() - endpoints.keys())
+        drained = {key for key, endpoint in endpoints.items() if endpoint.drain}
+        self._ejections.forget((self._endpoints.keys() - endpoints.keys()) | drained)
         self._endpoints = endpoints
         self._services = {service.name: service for service in document.services}
         self._prober.watch(targets, known)

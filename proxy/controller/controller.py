@@ -374,7 +374,7 @@ class Controller:
 
     def is_ready(self) -> bool:
         """Does every worker serve the current generation, and is the proxy not ending?"""
-        return not self._is_stopping and self._fleet.is_ready() and self.alive.is_settled
+        return not self._is_stopping and self.alive.is_told and self._fleet.is_ready()
 
     async def metrics(self) -> str:
         """The text of /metrics."""

@@ -69,6 +69,10 @@ class ChannelFleet:
         self._answers: dict[tuple[str, int], Answers] = {}
         self._replies: dict[str, asyncio.Future[say.Message]] = {}
         self._number = 0
+        self._told = 0
+        self._health = b""
+        self._sent: dict[int, tuple[int, str]] = {}
+        self._informed: dict[int, int] = {}
         self._changed = asyncio.Event()
         self.restarts = 0
         self.ledger = Ledger()
@@ -85,9 +89,11 @@ class ChannelFleet:
         )
 
     def is_ready(self) -> bool:
-        """Does every worker that there is to be serve the generation in force?"""
+        """Does every worker that there is to be serve the generation in force, and know who is alive?"""
         current = self._current
         if current is None or self._applying:
+            return False
+        if any(self._informed.get(child.id, 0) != self._told for child in self._workers("ready")):
             return False
         ready = [child for child in self._workers("ready") if child.generation == current.generation]
         return len(ready) >= worker_count(current.document)
@@ -131,6 +137,9 @@ class ChannelFleet:
             case say.Applied():
                 self._applied(child, message.generation)
                 self._take("apply", message.generation, child, message)
+            case say.Informed():
+                self._informed[child] = message.number
+                self._changed.set()
             case say.Counted():
                 self._take("count", message.number, child, message)
             case say.Cut():
@@ -165,7 +174,10 @@ class ChannelFleet:
         there = set(self._children)
         for answers in self._answers.values():
             answers.gone(there)
+        self._sent = {child: sent for child, sent in self._sent.items() if child in there}
+        self._informed = {child: number for child, number in self._informed.items() if child in there}
         self._catch_up()
+        self._inform()
         self._changed.set()
 
     def _workers(self, *states: str) -> list[say.Child]:
@@ -314,8 +326,16 @@ class ChannelFleet:
     def tell_health(self, report: bytes) -> None:
         """Tell all workers, and those to come, what is known of the endpoints."""
         self._link.send(MASTER, say.Note({"health": report}))
+        self._told += 1
+        self._health = report
+        self._inform()
+
+    def _inform(self) -> None:
+        """Tell those that have not been told the latest; one that starts just now may have been given an older one."""
         for child in self._workers("starting", "ready", "draining"):
-            self._link.send(child.id, say.Health(report))
+            if self._health and self._sent.get(child.id) != (self._told, child.state):
+                self._sent[child.id] = self._told, child.state
+                self._link.send(child.id, say.Health(self._told, self._health))
 
     def keep_note(self, name: str, data: bytes) -> None:
         """Let the master keep this for the next controller."""

@@ -76,6 +76,7 @@ class Worker:
                 self._later(self._apply(message))
             case say.Health():
                 self._take_health(message.report)
+                self._link.send(frame.peer, say.Informed(message.number))
             case say.Ask():
                 self._link.send(frame.peer, say.Counted(message.number, self._counted()))
             case say.CutDrained():

@@ -157,14 +157,16 @@ async def test_endpoint_on_a_unix_socket_serves_and_is_probed(sluice: Factory, t
         tasks.add(asyncio.get_running_loop().create_task(origin.serve(reader, writer)))
 
     server = await asyncio.start_unix_server(accept, tmp_path / "origin.sock")
-    proxy = await sluice(config([f"unix:{tmp_path}/origin.sock"], ["127.0.0.1:1"], HEALTH))
-    assert set(await names(proxy, 4)) == {"unix"}
-    assert origin.asked
-    await proxy.stop()
-    server.close()
-    for task in tasks:
-        task.cancel()
-    await asyncio.gather(*tasks, return_exceptions=True)
+    try:
+        proxy = await sluice(config([f"unix:{tmp_path}/origin.sock"], ["127.0.0.1:1"], HEALTH))
+        assert set(await names(proxy, 4)) == {"unix"}
+        assert origin.asked
+        await proxy.stop()
+    finally:
+        server.close()
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
 
 async def test_controller_that_dies_takes_no_endpoint_out(live: Factory) -> None:
@@ -177,3 +179,23 @@ async def test_controller_that_dies_takes_no_endpoint_out(live: Factory) -> None
         await proxy.until_ready()
         await load.more(100)
     assert not load.failures
+
+
+async def test_endpoint_that_is_restored_is_proven_again_first(live: Factory, moody: Factory) -> None:
+    one, two = await moody("one"), await moody("two")
+    proxy = await live(service=HEALTH)
+    lines = proxy.text().split("\n")
+    blue = f"      blue: {{endpoints: [127.0.0.1:{one.port}, 127.0.0.1:{two.port}]}}"
+    proxy.write("\n".join(blue if line.startswith("      blue:") else line for line in lines))
+    assert (await proxy.call("POST", "/v1/reload"))[0] == 200
+    await until_names(proxy, {"one", "two"})
+    endpoint = f"/v1/services/shop/pools/blue/endpoints/127.0.0.1:{one.port}"
+    assert (await proxy.call("POST", f"{endpoint}/drain", {}))[0] == 200
+    assert set(await names(proxy, 10)) == {"two"}
+    one.well = False
+    assert (await proxy.call("POST", f"{endpoint}/restore", {}))[0] == 200
+    probes = len(one.asked)
+    while len(one.asked) < probes + 2:
+        assert set(await names(proxy, 4)) == {"two"}
+    one.well = True
+    await until_names(proxy, {"one", "two"})
