@@ -5,6 +5,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 BUILD := $(if $(filter 1,$(SLUICE_PURE)),plain,accelerated)
 STAMP := $(VENV)/.installed-$(BUILD)
+# As many tests at a time as there are processors; e.g. `make test JOBS=0` for one after the other in one process.
+JOBS ?= auto
+PYTEST := $(BIN)/pytest -n $(JOBS) --dist worksteal
 CODE := proxy tests setup.py $(wildcard bench)
 
 # pip hands constraints to the isolated build of the accelerator only through the environment; the name depends on its version.
@@ -19,7 +22,7 @@ demo: $(STAMP)
 	@$(BIN)/sluice demo
 
 test: style types layers
-	$(BIN)/pytest
+	$(PYTEST)
 
 style: $(STAMP)
 	$(BIN)/ruff format --check $(CODE)
@@ -32,10 +35,10 @@ layers: $(STAMP)
 	$(BIN)/lint-imports
 
 unit: $(STAMP)
-	$(BIN)/pytest tests/unit tests/protocol tests/property
+	$(PYTEST) tests/unit tests/protocol tests/property
 
 e2e: $(STAMP)
-	$(BIN)/pytest tests/e2e tests/cases
+	$(PYTEST) tests/e2e tests/cases
 
 bench: $(STAMP)
 	$(BIN)/pip install --quiet --editable '.[test,bench]'

@@ -333,12 +333,15 @@ class Sluice:
 
 
 _given: set[int] = set()
+# Test processes that run side by side (pytest-xdist) never choose the same port.
+_LANE = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+_LANES = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
 
 
 def _free_port() -> int:
     """A port that nobody listens on, below those that the system gives to connections by itself, and never twice."""
     for _ in range(100):
-        port = random.randrange(20_000, 32_000)  # noqa: S311 - a port, not a secret
+        port = random.randrange(20_000 + _LANE, 32_000, _LANES)  # noqa: S311 - a port, not a secret
         if port in _given:
             continue  # promised to somebody who does not listen on it yet
         with socket.socket() as probe, contextlib.suppress(OSError):

@@ -24,16 +24,20 @@ def top(admin: Admin, pause: float) -> int:
         for line in columns([_HEADS, *rows(None, before, services, 1.0)]):
             print(line)
         return 0
-    table = render(None, before, services, 1.0)
+    live = Live(console=console, screen=True, auto_refresh=False)
+    # Not `with live`: an interrupt while it enters would leave the terminal as it is then.
     try:
-        with Live(table, console=console, screen=True, auto_refresh=False) as live:
-            while True:
-                time.sleep(pause)
-                after, now = admin.get("/v1/status"), time.monotonic()
-                live.update(render(before, after, admin.get("/v1/services"), now - then), refresh=True)
-                before, then = after, now
+        live.start()
+        live.update(render(None, before, services, 1.0), refresh=True)
+        while True:
+            time.sleep(pause)
+            after, now = admin.get("/v1/status"), time.monotonic()
+            live.update(render(before, after, admin.get("/v1/services"), now - then), refresh=True)
+            before, then = after, now
     except KeyboardInterrupt:
         return 0
+    finally:
+        live.stop()
 
 
 def render(before: Json | None, after: Json, services: list[Json], seconds: float) -> Table:

@@ -12,7 +12,7 @@ from proxy.config.tree import Mapping, Scalar
 from proxy.config.yaml import parse
 
 POOLS = ("blue", "green", "canary", "weiß")
-NOISE = st.sampled_from(("", "# ü 😀 95 {blue: 1}", "#\t*a &b", "#"))
+NOISE = st.sampled_from(("", "# ü 😀 95 {blue : 1}", "#\t*a &b", "#"))
 QUOTES = st.sampled_from(("", '"', "'"))
 
 
