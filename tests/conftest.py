@@ -19,6 +19,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import settings
+
+# How long an example takes says something about the machine, and nothing about the code.
+settings.register_profile("sluice", deadline=None)
+settings.load_profile("sluice")
 
 DEADLINE = 15.0  # seconds that anything may take on a busy machine before a test calls it stuck
 

@@ -47,6 +47,7 @@ class Asked:
     host: bytes
     client: str
     scheme: bytes
+    is_ready: bool = True
 
 
 class UsageError(Exception):

@@ -21,17 +21,9 @@ def notices(root: Mapping) -> Iterator[Problem]:
 
 
 def _without_effect(root: Mapping) -> Iterator[Problem]:
-    yield from _later(root, _LATER)
-    for _, service in root.section("services").sections():
-        endpoint = service.section("sticky").scalar("endpoint")
-        if endpoint is not None and endpoint.value is True:
-            yield endpoint.place.problem(f"sticky.endpoint {_NO_EFFECT}")
-
-
-def _later(section: Mapping, names: tuple[str, ...]) -> Iterator[Problem]:
-    for name in names:
-        if name in section and section[name] != "off":
-            yield section.keys_[name].place.problem(f"{name} {_NO_EFFECT}")
+    for name in _LATER:
+        if name in root and root[name] != "off":
+            yield root.keys_[name].place.problem(f"{name} {_NO_EFFECT}")
 
 
 def _cookie_notices(root: Mapping) -> Iterator[Problem]:

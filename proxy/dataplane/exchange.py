@@ -142,6 +142,11 @@ class Exchange:
         self._host = value
 
     @property
+    def is_ready(self) -> bool:
+        """Does the proxy want more requests?"""
+        return self.plane.is_ready
+
+    @property
     def is_whole(self) -> bool:
         """Is everything that came of the request still here, so that it can be sent again?"""
         return self.held is None or not self.held.lost

@@ -32,7 +32,8 @@ class Plane:
     `snapshot` is what requests that begin now go by; replacing it is one assignment. `draining` makes every further
     response the last of its connection. `refusals` counts replies of our own by reason, `unrouted` exchanges that no
     pool answered. `on_failing` is told of endpoints that fail so often in a row that they should be taken out; without
-    it the plane decides by itself.
+    it the plane decides by itself. `is_ready` is what `respond: {ready: {}}` says: true from when it is known which
+    endpoints are alive until the proxy is told to end.
     """
 
     def __init__(self, loop: asyncio.AbstractEventLoop, snapshot: "Snapshot", wall: Callable[[], float]) -> None:
@@ -42,6 +43,7 @@ class Plane:
         self.wall = wall
         self.wheel = Wheel(loop.time())
         self.bits = random.getrandbits  # for ids that name a request and protect nothing
+        self.is_ready = False
         self.draining = False
         self.refusals: Counter[str] = Counter()
         self.unrouted = PoolCounters()

@@ -10,7 +10,8 @@ class Facts(Protocol):
 
     `path` is canonical (proxy.http1.target), `query` what follows the `?` or b"". `host` is lower case without port and
     trailing dot. `client` is the client's IP address as text ("" for a unix socket's), taken from forwarding fields
-    only where the peer is trusted; `scheme` is b"http" or b"https" likewise.
+    only where the peer is trusted; `scheme` is b"http" or b"https" likewise. `is_ready` is not of the request: whether
+    more of them may be sent to this proxy.
     """
 
     head: RequestHead
@@ -19,3 +20,7 @@ class Facts(Protocol):
     host: bytes
     client: str
     scheme: bytes
+
+    @property
+    def is_ready(self) -> bool:
+        """Does the proxy want more requests?"""

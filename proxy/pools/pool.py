@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from proxy.http1.facts import Facts
 from proxy.pools.balancer import Balancer, Candidates, Chance, Rotation
 from proxy.pools.endpoint import Endpoint, Signal, State
+from proxy.pools.maglev import MaglevTable
 from proxy.pools.state import DEFAULT_LIMITS, PoolLimits, PoolState
 
 
@@ -42,6 +43,7 @@ class Pool:
         "_for_held",
         "_only",
         "_rotation",
+        "_table",
         "endpoints",
         "name",
         "service",
@@ -61,6 +63,7 @@ class Pool:
         self._only: Endpoint | None = None  # set where exactly one is usable
         self._rotation: Rotation | None = None  # set where several are
         self._for_held: Pool | None = None  # set while all of it drains
+        self._table: MaglevTable | None = None  # made when the first session asks for its endpoint
         shared.pools.add(self)
         self.rotate()
 
@@ -81,6 +84,18 @@ class Pool:
         """The pool as sessions see it that are bound to it: while it drains, its endpoints go on taking them."""
         return self._for_held or self
 
+    def bound(self, identity: bytes) -> "Pool":
+        """The pool as a session sees it that keeps its endpoint, too: the one that stands for its identity."""
+        if self._rotation is None:
+            return self
+        if self._table is None:
+            # By the weights of the configuration: nobody moves while an endpoint starts slowly.
+            weights = (weight for _, weight in self.spec.members)
+            self._table = MaglevTable(zip(self.endpoints, weights, strict=True), self.usable)
+        pool = copy(self)
+        pool._rotation = _Bound(self._table, identity, self._rotation)  # noqa: SLF001 - of the same class
+        return pool
+
     def panic(self, facts: Facts, tried: tuple[Endpoint, ...] = ()) -> Endpoint | None:  # noqa: ARG002
         """Any proven endpoint that no person has taken out, rather one not in `tried`, or None.
 
@@ -97,7 +112,7 @@ class Pool:
     def rotate(self) -> None:
         """Choose anew which endpoints are usable."""
         usable = tuple(endpoint for endpoint in self.endpoints if endpoint.is_usable)
-        draining = () if usable else tuple(each for each in self.endpoints if each.state is State.DRAINING)
+        draining = () if usable else tuple(filter(_may_hold, self.endpoints))
         self._for_held = self._with(draining) if draining else None
         self._use(usable)
 
@@ -109,6 +124,7 @@ class Pool:
 
     def _use(self, usable: tuple[Endpoint, ...]) -> None:
         self.usable = usable
+        self._table = None
         self._only = usable[0] if len(usable) == 1 else None
         self._rotation = None
         if len(usable) > 1:
@@ -129,3 +145,24 @@ class Pool:
         self.shared.limits = self.spec.limits
         self.shared.budget.share = self.spec.budget
         self.refresh()
+
+
+def _may_hold(endpoint: Endpoint) -> bool:
+    return endpoint.state is State.DRAINING and endpoint.weight > 0
+
+
+class _Bound:
+    """The rotation of one session: the endpoint of its identity, and only where there is none the balancer's."""
+
+    __slots__ = ("_identity", "_otherwise", "_table")
+
+    def __init__(self, table: MaglevTable, identity: bytes, otherwise: Rotation) -> None:
+        self._table = table
+        self._identity = identity
+        self._otherwise = otherwise
+
+    def first(self, facts: Facts) -> Endpoint:
+        return self._table.find(self._identity) or self._otherwise.first(facts)
+
+    def another(self, _facts: Facts, tried: tuple[Endpoint, ...]) -> Endpoint | None:
+        return self._table.find(self._identity, tried)

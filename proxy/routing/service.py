@@ -18,11 +18,15 @@ Found = tuple[Pool, Endpoint]
 
 @dataclass(frozen=True, slots=True)
 class Stickiness:
-    """How a service recognises its users: by our session `cookie`, or by a `key` of the application; one is set."""
+    """How a service recognises its users: by our session `cookie`, or by a `key` of the application; one is set.
+
+    With `endpoint` they keep not only their pool but, while it is usable, their endpoint of it.
+    """
 
     table: BucketTable
     cookie: SessionCookie | None = None
     key: Identify | None = None
+    endpoint: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +63,7 @@ class Service:
         "_epochs",
         "_held",
         "_home",
+        "_keeps_endpoint",
         "_only",
         "_salt",
         "_slots",
@@ -84,6 +89,7 @@ class Service:
         self.split = spec.split
         self.sticky = spec.sticky
         self.is_sticky = spec.sticky is not None
+        self._keeps_endpoint = spec.sticky is not None and spec.sticky.endpoint
         cookie = spec.sticky.cookie if spec.sticky else None
         self.sticky_cookie = cookie.name if cookie else None
         self.filters = spec.filters
@@ -123,7 +129,9 @@ class Service:
         if sticky.cookie is not None:
             return self._follow(sticky.cookie, facts, now)
         identity = sticky.key(facts) if sticky.key else None
-        return (self.draw() if identity is None else self.home(identity)), None
+        if identity is None:
+            return self.draw(), None
+        return self._bound(self.home(identity), identity), None
 
     def identity(self, facts: Facts) -> bytes | None:
         """Who is asking, as far as the request shows it; None where it does not or the service is not sticky."""
@@ -179,12 +187,16 @@ class Service:
             if cookie.hold_for is not None:
                 # The binding is over, void or not there: whoever takes the session now keeps it.
                 bound = Binding(pool_mark(pool.name), self._epochs[pool.name], int(now))
-                return pool, cookie.write(replace(session, binding=bound), now, facts.scheme)
+                return self._bound(pool, session.id), cookie.write(replace(session, binding=bound), now, facts.scheme)
         else:
             pool = pool.for_held
+        pool = self._bound(pool, session.id)
         if shown is None or cookie.is_due(session, now):
             return pool, cookie.write(session, now, facts.scheme)
         return pool, None
+
+    def _bound(self, pool: Pool, identity: bytes) -> Pool:
+        return pool.bound(identity) if self._keeps_endpoint else pool
 
     def _spill(self, pool: Pool, facts: Facts, tried: tuple[Endpoint, ...]) -> Found | None:
         others = [(other, share) for other, share in self._others(pool) if other.usable]

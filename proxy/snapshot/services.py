@@ -110,7 +110,8 @@ def _stickiness(service: doc.Service, sources: Sources, previous: Service | None
         table = before.changed(shares) if before else BucketTable.first(shares)
     if sticky.key is not None:
         read = header_key if sticky.key.source == "header" else cookie_key
-        return Stickiness(table, key=read(sticky.key.name))
+        return Stickiness(table, key=read(sticky.key.name), endpoint=sticky.endpoint)
     codec = SessionCodec(service.name, [key.encode() for key in sources.cookie_keys])
     hold_for = sticky.hold_for if sticky.on_change == "hold" else None
-    return Stickiness(table, SessionCookie(sticky.cookie or "", codec, sources.token, sticky.ttl, hold_for))
+    cookie = SessionCookie(sticky.cookie or "", codec, sources.token, sticky.ttl, hold_for)
+    return Stickiness(table, cookie, endpoint=sticky.endpoint)

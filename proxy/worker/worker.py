@@ -213,7 +213,11 @@ class Worker:
     # -- endpoints
 
     def _take_health(self, told: bytes) -> None:
-        risen = health.bring_in(self._registry, health.decode(told)) if told else []
+        if not told:
+            return
+        if self.plane is not None:
+            self.plane.is_ready = not self._ending.is_set()
+        risen = health.bring_in(self._registry, health.decode(told))
         self._slow_start.came_up(risen, self._loop.time())
         self._warm_up()
 
@@ -271,6 +275,7 @@ class Worker:
         if document is None or plane is None:
             return
         settings = document.shutdown
+        plane.is_ready = self._has_successor
         if not self._has_successor and not self._link.is_closed:
             await asyncio.sleep(settings.delay)
         plane.draining = True

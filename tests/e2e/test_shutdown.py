@@ -113,6 +113,24 @@ async def test_readiness_ends_before_the_listener_during_the_delay(
     sluice.process.wait()
 
 
+async def test_data_listener_says_that_the_end_is_near_while_it_serves(
+    start_sluice: Factory, origin: Factory, plain: Any, tmp_path: Any
+) -> None:
+    back = await origin()
+    text = plain(back.address).replace("routes: [", "routes: [{match: {path: /ready}, respond: {ready: {}}}, ")
+    sluice = await start_sluice(tmp_path, "shutdown: {delay: 60s, idle: 0s}\n" + text)
+    ready = GET.replace(b"/", b"/ready", 1)
+    assert (await sluice.ask(ready)).body == b"ready\n"
+    sluice.process.send_signal(signal.SIGTERM)
+    async with asyncio.timeout(15):
+        while (response := await sluice.ask(ready)).status != 503:
+            pass
+    assert response.body == b"not ready\n"
+    assert (await sluice.ask(GET)).status == 200
+    sluice.process.kill()
+    sluice.process.wait()
+
+
 async def test_grace_bounds_what_never_ends(sluice: Factory, origin: Factory, plain: Any) -> None:
     async def serve(reader: asyncio.StreamReader, _writer: asyncio.StreamWriter) -> None:
         await reader.read()

@@ -71,13 +71,13 @@ def check(path: Path, data: bytes) -> None:
 
 
 @given(data=st.one_of(st.binary(max_size=60), TEXTS.map(lambda text: text.encode("utf-8", "surrogatepass"))))
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_any_bytes_give_problems_and_never_an_error(path: Path, data: bytes) -> None:
     check(path, data)
 
 
 @given(at=st.integers(0, len(EXAMPLE)), cut=st.integers(0, 12), piece=TEXTS)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_any_edit_gives_a_document_or_problems(path: Path, at: int, cut: int, piece: str) -> None:
     check(path, f"{EXAMPLE[:at]}{piece}{EXAMPLE[at + cut :]}".encode("utf-8", "surrogatepass"))
 

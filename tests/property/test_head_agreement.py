@@ -139,7 +139,7 @@ def test_both_read_each_field_the_same(fast: ModuleType, name: bytes) -> None:
 
 @given(st.one_of(mutated(requests), mutated(good_requests), st.binary(max_size=80)), limits)
 @example(b"GET / HTTP/1.1\r\nHost: a\r\nA\n: b\r\r\n\r\n", HeadLimits())
-@settings(deadline=None, max_examples=200)
+@settings(max_examples=200)
 def test_both_read_requests_the_same(fast: ModuleType, data: bytes, bounds: HeadLimits) -> None:
     expected = outcome(reference.parse_request_head, data, bounds)
     assert outcome(fast.parse_request_head, data, bounds) == expected
@@ -147,7 +147,7 @@ def test_both_read_requests_the_same(fast: ModuleType, data: bytes, bounds: Head
 
 
 @given(st.one_of(mutated(responses), st.binary(max_size=80)), limits)
-@settings(deadline=None, max_examples=200)
+@settings(max_examples=200)
 def test_both_read_responses_the_same(fast: ModuleType, data: bytes, bounds: HeadLimits) -> None:
     expected = outcome(reference.parse_response_head, data, bounds)
     assert outcome(fast.parse_response_head, data, bounds) == expected
@@ -158,7 +158,7 @@ plain_rows = st.tuples(st.sampled_from([b"Accept", b"user-agent", b"X"]), spaces
 
 
 @given(st.lists(plain_rows.map(lambda row: row[0] + b":" + row[1] + row[2]), max_size=9))
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 def test_ordinary_heads_need_no_reference(fast: ModuleType, rows: list[bytes]) -> None:
     data = message(b"GET /a?b HTTP/1.1", [b"Host: a", *rows, b"Cookie: c=d", b"Connection: keep-alive"], b"", b"")
     outcome(reference.parse_request_head, data, HeadLimits())  # the names are known from here on
@@ -168,7 +168,7 @@ def test_ordinary_heads_need_no_reference(fast: ModuleType, rows: list[bytes]) -
 
 
 @given(st.one_of(mutated(requests), mutated(good_requests)), limits, st.data())
-@settings(deadline=None, max_examples=200)
+@settings(max_examples=200)
 def test_nothing_good_is_refused_by_its_beginning(data: bytes, bounds: HeadLimits, draw: st.DataObject) -> None:
     whole = outcome(reference.parse_request_head, data, bounds)
     part = outcome(reference.parse_request_head, data[: draw.draw(st.integers(0, len(data)))], bounds)

@@ -134,7 +134,7 @@ def seen_by_httptools(kind: Any, data: bytes) -> tuple[Any, Witness] | None:
 
 
 @given(requests())
-@settings(deadline=None, max_examples=200)
+@settings(max_examples=200)
 def test_httptools_reads_our_requests_the_same(data: bytes) -> None:
     head = accepted(parse_request_head, data)
     body = body_of(head)
@@ -150,7 +150,7 @@ def test_httptools_reads_our_requests_the_same(data: bytes) -> None:
 
 
 @given(requests())
-@settings(deadline=None, max_examples=200)
+@settings(max_examples=200)
 def test_h11_reads_our_requests_the_same(data: bytes) -> None:
     head = accepted(parse_request_head, data)
     body = body_of(head)
@@ -169,7 +169,7 @@ def test_h11_reads_our_requests_the_same(data: bytes) -> None:
 
 
 @given(responses())
-@settings(deadline=None, max_examples=200)
+@settings(max_examples=200)
 def test_h11_reads_our_responses_the_same(data: bytes) -> None:
     head = accepted(parse_response_head, data)
     assume(head.length != NO_BODY)
@@ -189,7 +189,7 @@ def test_h11_reads_our_responses_the_same(data: bytes) -> None:
 
 
 @given(responses())
-@settings(deadline=None, max_examples=200)
+@settings(max_examples=200)
 def test_httptools_reads_our_responses_the_same(data: bytes) -> None:
     head = accepted(parse_response_head, data)
     assume(head.length != NO_BODY)
@@ -225,7 +225,7 @@ pieces = st.lists(st.binary(min_size=1, max_size=40), max_size=5)
 
 
 @given(pieces, st.lists(st.integers(0, 300), max_size=6), st.sampled_from([b"", b";a=b"]))
-@settings(deadline=None, max_examples=100)
+@settings(max_examples=100)
 def test_chunked_payload_survives_any_cut(chunks: list[bytes], places: list[int], extension: bytes) -> None:
     data = b"".join(b"%x%b\r\n%b\r\n" % (len(chunk), extension, chunk) for chunk in chunks) + b"0\r\nA: b\r\n\r\nrest"
     cuts = sorted({place for place in places if place < len(data)} | {0, len(data)})

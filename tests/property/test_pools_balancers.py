@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from proxy.http1.message import NO_BODY, RequestHead
 from proxy.pools.balancers import BALANCERS
-from proxy.pools.balancers.hash import maglev
 from proxy.pools.endpoint import Endpoint, State
+from proxy.pools.maglev import maglev
 from proxy.pools.pool import Pool, PoolSpec
 from proxy.pools.registry import EndpointRegistry
 

@@ -61,7 +61,7 @@ def scan(rows: list[Row]) -> Callable[[Facts], Route | None]:
     return lambda facts: next((each.route for each in rows if all(test(facts) for test in each.tests)), None)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.lists(MATCHES_OF_A_ROUTE, min_size=1, max_size=60), st.lists(REQUESTS, min_size=1, max_size=20))
 def test_index_finds_what_a_scan_finds(table: list[dict[str, Any]], requests: list[tuple[str, str, str]]) -> None:
     table += [{"host": f"filler{number}"} for number in range(SMALL)]
@@ -72,7 +72,7 @@ def test_index_finds_what_a_scan_finds(table: list[dict[str, Any]], requests: li
         assert find(facts) is naive(facts)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(st.lists(MATCHES_OF_A_ROUTE, max_size=SMALL), REQUESTS)
 def test_short_table_finds_what_a_scan_finds(table: list[dict[str, Any]], asked: tuple[str, str, str]) -> None:
     rows = [row(number, matches) for number, matches in enumerate(table)]

@@ -24,7 +24,7 @@ def pools_of(table: BucketTable) -> list[str]:
     return [table.names[position] for position in table.slots]
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(st.lists(splits(), min_size=2, max_size=4))
 def test_moved_buckets_are_half_the_sum_of_the_differences(history: list[dict[str, float]]) -> None:
     table = BucketTable.first(history[0])
@@ -36,7 +36,7 @@ def test_moved_buckets_are_half_the_sum_of_the_differences(history: list[dict[st
         table = changed
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(st.lists(splits(), min_size=1, max_size=3))
 def test_shares_are_realised_in_buckets(history: list[dict[str, float]]) -> None:
     table = BucketTable.first(history[0])
@@ -53,7 +53,7 @@ def test_shares_are_realised_in_buckets(history: list[dict[str, float]]) -> None
     assert BucketTable.decode(table.encode()) == table
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(splits(), splits(), splits())
 def test_reverse_change_restores_the_table(
     first: dict[str, float], second: dict[str, float], third: dict[str, float]

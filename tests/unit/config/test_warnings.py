@@ -9,11 +9,7 @@ WARNINGS = [
     ("listeners:", "access_log: off\nstatus: off\nlisteners:", []),
     ("listeners:", "workers: 1\nlisteners:", []),
     ("    split:", "    health: off\n    slow_start: off\n    split:", []),
-    (
-        "    split:",
-        "    sticky: {key: {header: a}, endpoint: true}\n    split:",
-        ["7:42: sticky.endpoint has no effect in this version"],
-    ),
+    ("    split:", "    sticky: {key: {header: a}, endpoint: true}\n    split:", []),
     (
         "    split:",
         "    sticky: {cookie: a}\n    split:",

@@ -94,7 +94,7 @@ def test_item_that_sets_a_new_deadline_is_looked_at_again() -> None:
     assert len(item.expired) in (3, 4)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(
     st.lists(st.tuples(st.floats(0.0, 30.0), st.floats(0.05, 20.0)), min_size=1, max_size=30),
     st.floats(0.0, 1000.0),

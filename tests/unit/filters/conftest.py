@@ -17,6 +17,7 @@ class Request:
         self.host = head.host
         self.client = "192.0.2.7"
         self.scheme = b"http"
+        self.is_ready = True
 
 
 @pytest.fixture

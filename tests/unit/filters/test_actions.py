@@ -91,6 +91,16 @@ def test_respond_answers_as_it_is_told(request_of: RequestOf, options: dict[str,
     assert act("respond", options, request_of()) == reply
 
 
+def test_respond_ready_says_what_the_proxy_says(request_of: RequestOf) -> None:
+    said = ACTIONS.build("respond", {"ready": {}}).compile(())
+    request = request_of()
+    replies = []
+    for is_ready in (True, False):
+        request.is_ready = is_ready
+        replies.append(said(request))
+    assert [(reply.status, reply.body) for reply in replies] == [(200, b"ready\n"), (503, b"not ready\n")]
+
+
 @pytest.mark.parametrize(
     ("options", "hint"),
     [
@@ -100,6 +110,8 @@ def test_respond_answers_as_it_is_told(request_of: RequestOf, options: dict[str,
         ({"status": 304, "body": "x"}, "no body"),
         ({"headers": {"content-length": "1"}}, "framing"),
         ({"headers": {"x": "a\nb"}}, "control character"),
+        ({"ready": {}, "status": 204}, "ready says by itself"),
+        ({"ready": {}, "body": "x"}, "ready says by itself"),
     ],
 )
 def test_respond_that_cannot_work_is_refused(options: dict[str, Any], hint: str) -> None:

@@ -9,8 +9,8 @@ import pytest
 from proxy.core.registry import BadOptionsError, UnknownKindError
 from proxy.http1.facts import Facts
 from proxy.pools.balancers import BALANCERS
-from proxy.pools.balancers.hash import maglev
 from proxy.pools.endpoint import Signal
+from proxy.pools.maglev import maglev
 from proxy.pools.pool import Pool
 from proxy.pools.registry import EndpointRegistry
 
@@ -145,15 +145,6 @@ def test_hash_moves_only_the_keys_of_an_endpoint_that_leaves_and_back(
     gone.signal(Signal.READMIT)
     pool.refresh()
     assert [pool.pick(request) for request in requests] == before
-
-
-def test_hash_goes_on_without_a_refresh(pool_of: PoolOf, request_of: Callable[..., Facts]) -> None:
-    pool = pool_of({"a": 1, "b": 1}, "hash", options={"path": True})
-    a, b = pool.endpoints
-    a.signal(Signal.FAIL)
-    assert {pool.pick(request_of(path=b"/%d" % number)) for number in range(50)} == {b}
-    b.signal(Signal.FAIL)
-    assert {pool.pick(request_of(path=b"/%d" % number)) for number in range(50)} == {a, b}
 
 
 @pytest.mark.parametrize(("members", "size"), [(1, 4_093), (81, 4_093), (82, 16_381), (400, 65_521)])

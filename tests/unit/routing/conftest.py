@@ -22,6 +22,7 @@ class Request:
         self.host = host.encode()
         self.client = client
         self.scheme = scheme
+        self.is_ready = True
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ import msgspec
 import pytest
 
 from proxy.http1.facts import Facts
-from proxy.pools.endpoint import Signal, State
+from proxy.pools.endpoint import Endpoint, Signal, State
 from proxy.routing.service import Service
 from proxy.snapshot.compile import Snapshot
 from proxy.snapshot.document import Pool, Sticky, StickyKey
@@ -192,6 +192,51 @@ def test_session_goes_on_in_a_pool_that_drains_until_it_is_empty_or_the_epoch_en
     endpoint.signal(Signal.PASS)
     endpoint.shared.refresh()
     assert goes_to(old) == endpoint.address
+
+
+@pytest.mark.parametrize(
+    "sticky", [Sticky(cookie="sid", endpoint=True), Sticky(key=StickyKey("cookie", "uid"), endpoint=True)]
+)
+def test_session_keeps_its_endpoint_while_it_is_usable(
+    snapshot_of: SnapshotOf, service_of: ServiceOf, request_of: RequestOf, sticky: Sticky
+) -> None:
+    sizes = {"blue": 3, "canary": 3}
+    service = snapshot_of((service_of(HALVES, sizes, sticky=sticky),), chance=seeded()).services["shop"]
+
+    def endpoint_of(cookie: str) -> Endpoint:
+        facts = request_of(cookie=cookie)
+        found = service.endpoint(service.stick(facts, NOW)[0], facts)
+        assert found is not None
+        return found[1]
+
+    users = [f"{each.cookie}; uid={number}" for number, each in enumerate(crowd(request_of, service, 60))]
+    first = [endpoint_of(user) for user in users]
+    assert [endpoint_of(user) for user in users] == first
+    assert len(set(first)) == 6
+    ill = first[0]
+    ill.signal(Signal.FAIL)
+    ill.shared.refresh()
+    moved = [endpoint_of(user) for user in users]
+    assert ill not in moved
+    assert [now for now, was in zip(moved, first, strict=True) if was is not ill] == [w for w in first if w is not ill]
+    assert {now.shared for now, was in zip(moved, first, strict=True) if was is ill} == {ill.shared}
+    ill.signal(Signal.PASS)
+    ill.shared.refresh()
+    assert [endpoint_of(user) for user in users] == first
+
+
+def test_first_visit_goes_to_the_endpoint_that_the_session_keeps(
+    snapshot_of: SnapshotOf, service_of: ServiceOf, request_of: RequestOf
+) -> None:
+    sticky = Sticky(cookie="sid", endpoint=True)
+    service = snapshot_of((service_of({"blue": 1.0}, {"blue": 5}, sticky=sticky),), chance=seeded()).services["shop"]
+    for _ in range(20):
+        facts = request_of()
+        pool, cookie = service.stick(facts, NOW)
+        assert cookie is not None
+        again = request_of(cookie=cookie.decode().partition(";")[0])
+        first, second = pool.pick(facts), service.stick(again, NOW)[0].pick(again)
+        assert first is second is not None
 
 
 def test_switch_between_move_and_hold_keeps_ids(

@@ -20,6 +20,7 @@ class Request:
     host: bytes = b"h"
     client: str = "192.0.2.1"
     scheme: bytes = b"http"
+    is_ready: bool = True
 
 
 @pytest.fixture
