@@ -13,7 +13,7 @@ from proxy.config.problems import WrongError
 from proxy.control.fleet import Outcome
 from proxy.control.shown import pool_views
 from proxy.control.views import CutView, ServiceView, per_cent
-from proxy.snapshot.document import Document
+from proxy.snapshot.document import Document, Pool
 from proxy.telemetry.report import WorkerReport
 
 _CHANGED: Outcome = Outcome()
@@ -81,7 +81,11 @@ async def add_endpoint(call: Call) -> Answer:
     service, pool = call.names["service"], call.names["pool"]
     call.control.service(service, call.who)
     try:
-        address = checked_endpoint(call.body.address, Path(call.proxy.config).parent, _ours(call.control.document))
+        here, document = Path(call.proxy.config).parent, call.control.document
+        meant = _pool(document, service, pool)
+        address = checked_endpoint(
+            call.body.address, here, document.binds, link_local=meant is not None and meant.allow_link_local
+        )
     except WrongError as wrong:
         raise ProblemError(400, f"{wrong}{f' ({wrong.hint})' if wrong.hint else ''} - at `$.address`") from wrong
     return await _shown(call, await call.control.add_endpoint(service, pool, address.text, call.body.weight, call.who))
@@ -93,6 +97,11 @@ async def remove_endpoint(call: Call) -> Answer:
     return await _shown(call, await call.control.remove_endpoint(service, pool, _address(call) or "", call.who))
 
 
+def _pool(document: Document, service: str, pool: str) -> Pool | None:
+    services = (each for each in document.services if each.name == service)
+    return next((each for one in services for each in one.pools if each.name == pool), None)
+
+
 def _address(call: Call) -> str | None:
     """The address in the URL in the form in which the document has it; as it is, where it is none."""
     text = call.names.get("address")
@@ -100,15 +109,6 @@ def _address(call: Call) -> str | None:
         return None if text is None else parse_endpoint(text, Path(call.proxy.config).parent).text
     except WrongError:
         return text
-
-
-def _ours(document: Document) -> list[str]:
-    """Every address that we listen at."""
-    return [
-        *(listener.bind for listener in document.listeners),
-        document.admin.bind,
-        *([document.status] if document.status else []),
-    ]
 
 
 async def _shown(call: Call, done: Outcome) -> Answer:

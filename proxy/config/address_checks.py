@@ -32,17 +32,17 @@ def address_problems(root: Mapping) -> Iterator[Problem]:
             yield from _pool_problems(name, pool, ours)
 
 
-def checked_endpoint(text: str, directory: Path, ours: Iterable[str]) -> Address:
+def checked_endpoint(text: str, directory: Path, ours: Iterable[str], *, link_local: bool) -> Address:
     """An endpoint's address as it comes in while the proxy runs; WrongError for what the file would be refused for.
 
-    `ours` are the addresses that we listen at.
+    `ours` are the addresses that we listen at, `link_local` is whether its pool may have such addresses.
     """
     address = parse_endpoint(text, directory)
     for own in ours:
         if address.reaches(parse_bind(own, directory)):
             raise WrongError(f"{text!r} leads back to ourselves: {own} is ours", "requests would go in circles")
-    if address.is_link_local:
-        hint = "cloud machines give out their credentials there; if it is meant, write it into the file"
+    if address.is_link_local and not link_local:
+        hint = "cloud machines give out their credentials there; if it is meant: allow_link_local: true in the pool"
         raise WrongError(f"{text!r} is a link-local address", hint)
     return address
 

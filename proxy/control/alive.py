@@ -1,10 +1,12 @@
 """Who is alive: probes, ejections and names of every endpoint in force, told to all workers whenever it changes."""
 
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any, Final, Protocol
 
 from msgspec.structs import replace
 
+from proxy.config.addresses import parse_bind
 from proxy.control.ejections import Ejections
 from proxy.control.health import combined, encode
 from proxy.control.probes import Prober, Target
@@ -67,7 +69,8 @@ class Alive:
                         names.add(name)
                         link_local |= {name} if pool.allow_link_local else set()
         self._resolver.interval = documents[-1].dns_interval
-        self._resolver.watch(names, link_local)
+        ours = {bind for document in documents for bind in document.binds}
+        self._resolver.watch(names, link_local, (parse_bind(bind, Path()) for bind in sorted(ours)))
 
     async def names_settled(self) -> None:
         """Until every name was answered or has failed once; a name is given up on after five seconds."""

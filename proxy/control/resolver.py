@@ -7,8 +7,10 @@ from collections.abc import Awaitable, Callable, Collection, Iterable
 from dataclasses import dataclass
 from functools import partial
 from ipaddress import IPv4Address, IPv6Address, ip_address
+from pathlib import Path
 from typing import Any, Final
 
+from proxy.config.addresses import Address, parse_endpoint
 from proxy.core.address import TcpAddress, parse_address
 from proxy.core.clock import Clock
 
@@ -60,6 +62,7 @@ class Resolver:
         self._lookup = lookup or _system
         self._entries: dict[Name, _Entry] = {}
         self._link_local: frozenset[Name] = frozenset()
+        self._ours: tuple[Address, ...] = ()
         self._tasks: set[asyncio.Task[None]] = set()
         self._news = asyncio.Event()
 
@@ -86,10 +89,14 @@ class Resolver:
         """What is wrong now."""
         return {name: entry.problem for name, entry in self._entries.items() if entry.problem is not None}
 
-    def watch(self, names: Iterable[Name], link_local: Collection[Name] = ()) -> None:
-        """Resolve these from now on; new ones at once. Those in `link_local` may have link-local addresses."""
+    def watch(self, names: Iterable[Name], link_local: Collection[Name] = (), ours: Iterable[Address] = ()) -> None:
+        """Resolve these from now on; new ones at once.
+
+        Those in `link_local` may have link-local addresses. `ours` is where we listen: no name leads there.
+        """
         names = frozenset(names)
         self._link_local = frozenset(link_local)
+        self._ours = tuple(ours)
         for name in self._entries.keys() - names:
             self._forget(name)
         for name in sorted(names - self._entries.keys()):
@@ -142,7 +149,7 @@ class Resolver:
             timer.cancel()
 
     def _take(self, name: Name, entry: _Entry, rows: Rows) -> None:
-        kept, refused = sorted_out(rows, link_local=name in self._link_local)
+        kept, refused = sorted_out(rows, partial(self._fault, name))
         addresses = tuple(_written(ip, name[1]) for ip in kept) or entry.addresses
         is_new = addresses != entry.addresses
         entry.addresses = addresses
@@ -154,6 +161,14 @@ class Resolver:
             self._mend(name, entry)
         if is_new:
             self._changed(name, addresses)
+
+    def _fault(self, name: Name, ip: IP) -> str | None:
+        if wrong := fault(ip, link_local=name in self._link_local):
+            return wrong
+        if isinstance(ip, IPv6Address) and ip.scope_id is not None:
+            return None  # of a zone: we listen at none
+        address = parse_endpoint(_written(ip, name[1]), Path())
+        return "our own" if any(map(address.reaches, self._ours)) else None
 
     def _fail(self, name: Name, entry: _Entry, what: str) -> None:
         entry.is_asked = True
@@ -183,13 +198,13 @@ def name_of(address: str) -> Name | None:
     return None
 
 
-def sorted_out(rows: Rows, *, link_local: bool) -> tuple[list[IP], list[str]]:
+def sorted_out(rows: Rows, fault_of: Callable[[IP], str | None]) -> tuple[list[IP], list[str]]:
     """The addresses in getaddrinfo's rows, each once and in order, v4 first; and what is left out, with why."""
     found = {_unmapped(ip_address(row[4][0])) for row in rows}
     kept: list[IP] = []
     refused: list[str] = []
     for ip in sorted(found, key=_order):
-        fault = _fault(ip, link_local=link_local)
+        fault = fault_of(ip)
         if fault is None:
             kept.append(ip)
         else:
@@ -197,7 +212,7 @@ def sorted_out(rows: Rows, *, link_local: bool) -> tuple[list[IP], list[str]]:
     return kept, refused
 
 
-def _fault(ip: IP, *, link_local: bool) -> str | None:
+def fault(ip: IP, *, link_local: bool) -> str | None:
     """Why nothing is sent there: cloud machines give out their credentials at link-local addresses."""
     if ip.is_unspecified:
         return "unspecified"

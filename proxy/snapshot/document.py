@@ -214,3 +214,9 @@ class Document(Struct, frozen=True):
     restart_grace: float = 3_600.0
     dns_interval: float = 5.0
     access_log: str | None = None
+
+    @property
+    def binds(self) -> tuple[str, ...]:
+        """Every address that we listen at: for traffic, for the admin, for the status."""
+        status = (self.status,) if self.status else ()
+        return (*(listener.bind for listener in self.listeners), self.admin.bind, *status)

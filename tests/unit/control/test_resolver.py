@@ -4,13 +4,16 @@ import asyncio
 import socket
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import pytest
 import pytest_asyncio
 
+from proxy.config.addresses import parse_bind
 from proxy.control import resolver as module
-from proxy.control.resolver import Name, Problem, Resolver, Rows, name_of, sorted_out
+from proxy.control.resolver import Name, Problem, Resolver, Rows, fault, name_of, sorted_out
 
 DEADLINE = 5.0
 SHOP: Name = ("shop.internal", 80)
@@ -114,11 +117,14 @@ def test_name_is_what_is_no_address(address: str, name: Name | None) -> None:
 )
 def test_addresses_are_sorted_and_had_once(answer: tuple[str, ...], kept: list[str]) -> None:
     for each in (answer, answer[::-1]):
-        assert sorted_out(rows(*each), link_local=False) == ([module.ip_address(address) for address in kept], [])
+        assert sorted_out(rows(*each), partial(fault, link_local=False)) == (
+            [module.ip_address(address) for address in kept],
+            [],
+        )
 
 
 @pytest.mark.parametrize(
-    ("address", "fault"),
+    ("address", "kind"),
     [
         ("169.254.169.254", "link-local"),
         ("fe80::1", "link-local"),
@@ -130,12 +136,12 @@ def test_addresses_are_sorted_and_had_once(answer: tuple[str, ...], kept: list[s
         ("ff02::1", "multicast"),
     ],
 )
-def test_address_of_a_kind_that_is_not_meant_is_left_out(address: str, fault: str) -> None:
-    kept, refused = sorted_out(rows(address, "10.0.0.1"), link_local=False)
+def test_address_of_a_kind_that_is_not_meant_is_left_out(address: str, kind: str) -> None:
+    kept, refused = sorted_out(rows(address, "10.0.0.1"), partial(fault, link_local=False))
     assert [str(ip) for ip in kept] == ["10.0.0.1"]
-    assert refused == [f"{address.removeprefix('::ffff:')} ({fault})"]
-    allowed, _ = sorted_out(rows(address), link_local=True)
-    assert bool(allowed) is (fault == "link-local")
+    assert refused == [f"{address.removeprefix('::ffff:')} ({kind})"]
+    allowed, _ = sorted_out(rows(address), partial(fault, link_local=True))
+    assert bool(allowed) is (kind == "link-local")
 
 
 async def test_resolver_tells_of_changes_only(bench: Bench) -> None:
@@ -208,6 +214,22 @@ async def test_link_local_addresses_are_used_where_they_are_allowed(bench: Bench
     bench.resolver.watch([SHOP])
     await bench.answer(rows("169.254.1.1"))
     assert list(bench.resolver.problems()) == [SHOP]
+
+
+@pytest.mark.parametrize(
+    ("ours", "kept"),
+    [
+        (["10.0.0.1:80"], ("[::1]:80",)),
+        (["[::1]:80"], ("10.0.0.1:80",)),
+        (["[::]:80"], ("10.0.0.1:80",)),
+        (["10.0.0.1:81", "unix:/run/a"], ("10.0.0.1:80", "[::1]:80")),
+    ],
+)
+async def test_name_never_leads_back_to_us(bench: Bench, ours: list[str], kept: tuple[str, ...]) -> None:
+    bench.resolver.watch([SHOP], ours=[parse_bind(bind, Path("/")) for bind in ours])
+    await bench.answer(rows("10.0.0.1", "::1"))
+    assert bench.resolver.addresses(SHOP) == kept
+    assert bool(bench.resolver.problems()) is (len(kept) == 1)
 
 
 async def test_watch_adds_and_removes_and_leaves_the_others(bench: Bench) -> None:
