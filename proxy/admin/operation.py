@@ -37,7 +37,11 @@ class Proxy(Protocol):
 
     control: Control
     journal: Journal
-    reloads: ReloadCounts
+
+    @property
+    def reloads(self) -> ReloadCounts:
+        """How reloads went."""
+        ...
 
     @property
     def fleet(self) -> Fleet:

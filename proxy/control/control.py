@@ -49,16 +49,16 @@ class Keeper(Protocol):
 class World:
     """What the control needs of the process around it.
 
-    `resolve` puts addresses for host names into a document, `look_after` is told what is wanted and what of it is in
-    force, `is_usable` tells whether an endpoint (service, pool, address) takes requests. `later` calls back after so
-    many seconds, `spawn` runs a task, `wall` is the time of day.
+    `resolve` puts addresses for host names into the second document, while the first is in force. `look_after` is told
+    what is wanted and what of it is in force, `is_usable` tells whether an endpoint (service, pool, address) takes
+    requests. `later` calls back after so many seconds, `spawn` runs a task, `wall` is the time of day.
     """
 
     fleet: Fleet
     journal: Journal
     keeper: Keeper
     cookie_key: str
-    resolve: Callable[[Document], Awaitable[Document]]
+    resolve: Callable[[Document, Document], Awaitable[Document]]
     look_after: Callable[[Document, Document], None]
     is_usable: Callable[[str, str, str], bool]
     later: Callable[[float, Callable[[], None]], Any]
@@ -371,7 +371,7 @@ class Control:
     async def _publish_outcome(self, file: Document, state: State, *, is_small: bool) -> Outcome:
         """The one road: desired, in parts, into force everywhere, then remembered."""
         wanted = desired(file, state, self.world.cookie_key)
-        document = await self.world.resolve(wanted)
+        document = await self.world.resolve(self.wanted, wanted)
         found = parts(document)
         changed = {name: data for name, data in found.items() if self.parts.get(name) != data}
         dropped = tuple(name for name in self.parts if name not in found)
