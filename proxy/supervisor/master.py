@@ -90,7 +90,10 @@ class Master:
 
     def _give(self, child: ChildProcess, kept: say.Keep) -> None:
         child.generation = kept.generation
-        start = say.StartWorker(child.slot, kept.generation, self.parts, kept.binds, self.notes.get("health", b""))
+        shared = tuple(self.sockets.shared)
+        start = say.StartWorker(
+            child.slot, kept.generation, self.parts, kept.binds, self.notes.get("health", b""), shared
+        )
         child.link.send(MASTER, start, self.sockets.of_slot(kept.binds, child.slot))
 
     def _spawn(self, role: say.Role, slot: int) -> ChildProcess:
@@ -120,7 +123,7 @@ class Master:
                 self._start_worker(slot)
         for child in self._current("worker"):
             if child.slot >= self.kept.workers:
-                self._drain(child)
+                self._drain(child, closes=True)
 
     def _current(self, role: say.Role) -> list[ChildProcess]:
         """Those of this era that were not told to end."""
@@ -150,13 +153,13 @@ class Master:
     def _tell_children(self) -> None:
         self._tell_controller(say.Children(self._seen(), self.restarts))
 
-    def _drain(self, child: ChildProcess) -> None:
-        """A successor is there, or no use any more: let it finish."""
+    def _drain(self, child: ChildProcess, *, closes: bool = False) -> None:
+        """A successor is there, or no use any more (then its sockets close with it): let it finish."""
         if child.is_doomed:
             return
         child.is_doomed = True
         child.state = "draining"
-        child.link.send(MASTER, say.Drain(restart=True))
+        child.link.send(MASTER, say.Drain(restart=True, closes=closes))
         grace = self.kept.restart_grace if self.kept and child.role == "worker" else 0.0
         self.loop.call_later(grace + PATIENCE, self._kill_if_there, child)
 
@@ -298,7 +301,8 @@ class Master:
         descriptors = tuple(self.sockets.own[address].fileno() for address in passed)
         for worker in self._current("worker"):
             if not failed and worker.slot < bind.workers:
-                worker.link.send(MASTER, say.Sockets(bind.binds), self.sockets.of_slot(bind.binds, worker.slot))
+                there = say.Sockets(bind.binds, tuple(self.sockets.shared))
+                worker.link.send(MASTER, there, self.sockets.of_slot(bind.binds, worker.slot))
         child.link.send(MASTER, say.Bound(failed, passed), descriptors)
 
     def _keep(self, child: ChildProcess, keep: say.Keep) -> None:
@@ -459,7 +463,7 @@ class Master:
         self.sockets.release()
         for child in self.children.values():
             if child.role == "worker":
-                child.link.send(MASTER, say.Drain())
+                child.link.send(MASTER, say.Drain(closes=True))
         self.loop.call_later((self.kept.shutdown if self.kept else 0.0) + PATIENCE, self._end_at_once, 0)
         self._go_on_stopping()
 
