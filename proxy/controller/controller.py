@@ -120,12 +120,7 @@ class Controller:
             wall=time.time,
         )
         self.control = Control(world, file, self.store.state(), generation, in_force)
-        try:
-            await self.control.take_file(file, by="start")
-        except BindError as error:
-            raise _CannotStartError(_bind_problems(loaded, error)) from error
-        except Refusal as error:
-            raise _CannotStartError(error.problems or (error.detail,)) from error
+        file = await self._take_first(loaded, file, notes)
         self.control.go_on()
         self._fleet.take_over(self.control.generation, self.control.document, self.control.parts)
         self._keep_file(file)
@@ -136,6 +131,21 @@ class Controller:
         if not start.passive:
             self._link.send(MASTER, say.Ready(self.control.generation))
         return admin
+
+    async def _take_first(self, loaded: Loaded, file: Document, notes: dict[str, bytes]) -> Document:
+        """Bring the file into force or, where its addresses cannot be had just now, the one before."""
+        try:
+            await self.control.take_file(file, by="start")
+        except BindError as error:
+            if "file" not in notes:
+                raise _CannotStartError(_bind_problems(loaded, error)) from error
+            self._refused_binds(loaded, error)
+            self._taken = None
+            file = _noted(notes)
+            await self.control.take_file(file, by="start")
+        except Refusal as error:
+            raise _CannotStartError(error.problems or (error.detail,)) from error
+        return file
 
     def _first_file(self, loaded: Loaded, notes: dict[str, bytes]) -> Document:
         """The file as it is or, where it is broken just now, as it was when it was not."""
@@ -148,7 +158,7 @@ class Controller:
         if "file" not in notes:
             raise _CannotStartError(tuple(map(str, loaded.problems)))
         self._reject(loaded.problems)
-        return DocumentReader().read(msgspec.msgpack.decode(notes["file"], type=dict[str, bytes]))
+        return _noted(notes)
 
     async def _resolve(self, wanted: Document) -> Document:
         """Names that are new are looked up before anything depends on them."""
@@ -424,6 +434,11 @@ class _CannotStartError(Exception):
     def __init__(self, problems: tuple[str, ...]) -> None:
         super().__init__("; ".join(problems))
         self.problems = problems
+
+
+def _noted(notes: dict[str, bytes]) -> Document:
+    """The last valid file, as an earlier controller had the master keep it."""
+    return DocumentReader().read(msgspec.msgpack.decode(notes["file"], type=dict[str, bytes]))
 
 
 def _counted(document: Document) -> Document:
