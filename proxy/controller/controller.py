@@ -26,6 +26,7 @@ from proxy.control.journal import Journal
 from proxy.control.numbers import sight
 from proxy.control.persisting import write_split
 from proxy.control.refusal import Refusal
+from proxy.control.state import State
 from proxy.control.store import Store, StoreInUseError, default_path
 from proxy.control.views import CheckView, ReloadCounts, ReloadView, per_cent
 from proxy.control.watch import Watch
@@ -110,8 +111,8 @@ class Controller:
         world = World(
             fleet=self._fleet,
             journal=self.journal,
-            keeper=self.store,
-            cookie_key=self.store.cookie_key(),
+            keeper=_Keeper(self.store, self._fleet),
+            cookie_key=notes["cookie_key"].decode() if "cookie_key" in notes else self.store.cookie_key(),
             resolve=self._resolve,
             look_after=self.alive.look_after,
             is_usable=self.alive.is_usable,
@@ -119,7 +120,8 @@ class Controller:
             spawn=self._later,
             wall=time.time,
         )
-        self.control = Control(world, file, self.store.state(), generation, in_force)
+        self._fleet.keep_note("cookie_key", world.cookie_key.encode())
+        self.control = Control(world, file, self._state(notes), generation, in_force)
         file = await self._take_first(loaded, file, notes)
         self.control.go_on()
         self._fleet.take_over(self.control.generation, self.control.document, self.control.parts)
@@ -131,6 +133,12 @@ class Controller:
         if not start.passive:
             self._link.send(MASTER, say.Ready(self.control.generation))
         return admin
+
+    def _state(self, notes: dict[str, bytes]) -> State:
+        """As an earlier controller left it or, at the very start, as the store has it."""
+        with suppress(KeyError, msgspec.DecodeError):  # of a version that wrote it otherwise
+            return msgspec.msgpack.decode(notes["state"], type=State)
+        return self.store.state()
 
     async def _take_first(self, loaded: Loaded, file: Document, notes: dict[str, bytes]) -> Document:
         """Bring the file into force or, where its addresses cannot be had just now, the one before."""
@@ -252,9 +260,13 @@ class Controller:
             log.error("a task of the controller failed", exc_info=task.exception())
 
     async def _beat(self) -> None:
-        """Ask the workers every second: who does not answer is replaced, and the numbers are at hand."""
+        """Ask the workers every second: who does not answer is replaced, and the numbers are at hand.
+
+        And what the store could not take so far is offered to it again.
+        """
         while True:
             await asyncio.sleep(1.0)
+            self.store.try_again()
             await self._fleet.ask()
 
     # -- the file
@@ -416,6 +428,19 @@ class _Around:
         self.tell_health = controller.fleet.tell_health
         self.readdressed = controller.readdressed
         self.later = controller.later
+
+
+class _Keeper:
+    """Keeps the state in the store, and in the master: the next controller has it whatever becomes of the store."""
+
+    def __init__(self, store: Store, fleet: ChannelFleet) -> None:
+        self._store = store
+        self._fleet = fleet
+
+    def save(self, state: State) -> None:
+        """Keep it."""
+        self._store.save(state)
+        self._fleet.keep_note("state", msgspec.msgpack.encode(state))
 
 
 class SystemClock:
