@@ -32,13 +32,17 @@ class Child(Struct, frozen=True):
 
 
 class StartWorker(Struct, frozen=True, tag=True):
-    """The first message to a worker: what to serve. One descriptor for each of `binds`, in this order."""
+    """The first message to a worker: what to serve. One descriptor for each of `binds`, in this order.
+
+    `shared` are those whose sockets go on without this worker and its successors: systemd's, and Unix sockets.
+    """
 
     slot: int
     generation: int
     parts: Parts
     binds: tuple[str, ...]
     health: bytes = b""
+    shared: tuple[str, ...] = ()
 
 
 class StartController(Struct, frozen=True, tag=True):
@@ -71,15 +75,20 @@ class Serve(Struct, frozen=True, tag=True):
 
 
 class Sockets(Struct, frozen=True, tag=True):
-    """Listening sockets for a document to come: one descriptor for each of `binds`, in this order."""
+    """Listening sockets for a document to come, one descriptor for each of `binds`, in order; `shared` as there."""
 
     binds: tuple[str, ...]
+    shared: tuple[str, ...] = ()
 
 
 class Drain(Struct, frozen=True, tag=True):
-    """Finish and go. `restart`: a successor serves already, so nothing is said of readiness and tunnels get longer."""
+    """Finish and go. `restart`: a successor serves already, so nothing is said of readiness and tunnels get longer.
+
+    `closes`: no successor has the listening sockets, but for those that are shared.
+    """
 
     restart: bool = False
+    closes: bool = False
 
 
 class Children(Struct, frozen=True, tag=True):

@@ -167,7 +167,7 @@ class Control:
             if address is not None:
                 self._endpoint(name, pool, address)
             patience = DRAIN_DEADLINE if deadline is None else deadline
-            drain = Drain(name, pool_name, address, self.world.wall() + patience, cut)
+            drain = Drain(name, pool_name, address, self.world.wall() + patience, cut, patience=patience)
             state = self.state.with_drain(drain)
             self._refuse_nowhere(service, shares_of(service, state), state, who)
             outcome = await self._small(state, who, "drain", name, after=_where(pool_name, address))
@@ -196,7 +196,7 @@ class Control:
         """Wait for the deadlines of drains that an earlier controller began."""
         for drain in self.state.drains:
             if not drain.is_over:
-                patience = max(0.0, drain.deadline - self.world.wall())
+                patience = min(max(0.0, drain.deadline - self.world.wall()), drain.patience)
                 self.world.later(patience, partial(self._deadline, drain))
 
     def _deadline(self, drain: Drain) -> None:

@@ -34,7 +34,8 @@ class EndpointOverride(Struct, frozen=True):
 class Drain(Struct, frozen=True):
     """A person takes an endpoint out or, without an address, a whole pool.
 
-    `deadline` is wall time; `is_over` once it has come, and what was left has been cut.
+    `deadline` is wall time, `patience` how many seconds that was from its beginning: after a clock was set back it is
+    never longer. `is_over` once the deadline has come, and what was left has been cut.
     """
 
     service: str
@@ -43,6 +44,7 @@ class Drain(Struct, frozen=True):
     deadline: float = 0.0
     cut: bool = False
     is_over: bool = False
+    patience: float = float("inf")
 
 
 class Past(Struct, frozen=True):

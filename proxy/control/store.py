@@ -1,7 +1,8 @@
 """What outlives the process: the state, the journal, a made cookie key. SQLite in one directory, one instance each.
 
 A store that cannot be used never keeps the proxy from starting: it runs on the file alone, says so in `problems`, and
-what was damaged is put aside, never overwritten.
+what was damaged is put aside, never overwritten. What cannot be written just now (a full disk) is kept in memory, and
+written when it can be.
 """
 
 import fcntl
@@ -25,6 +26,7 @@ CREATE TABLE IF NOT EXISTS events (id INTEGER PRIMARY KEY, data BLOB NOT NULL);
 """
 _VERSION: Final = 1
 MOST_EVENTS: Final = 10_000
+_DAMAGE: Final = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 
 T = TypeVar("T")
 
@@ -51,6 +53,8 @@ class Store:
         self._wall = wall
         self._lock: int | None = None
         self._db: sqlite3.Connection | None = None
+        self._unsaved: dict[str, bytes] = {}
+        self._unwritten: list[Event] = []
 
     def __repr__(self) -> str:
         return f"<Store {self.path}{'' if self._db else ' (not in use)'}>"
@@ -67,12 +71,16 @@ class Store:
             self._take()
             self._db = self._opened()
         except OSError as error:
-            self._unusable(error)
+            self._unusable(os.strerror(error.errno).lower() if error.errno else str(error))
         except sqlite3.Error as error:
-            self._put_aside(error)
+            if _is_damage(error):
+                self._put_aside(error)
+            else:
+                self._unusable(str(error))
 
     def close(self) -> None:
         """Let go of it."""
+        self.try_again()
         if self._db is not None:
             with suppress(sqlite3.Error):
                 self._db.close()
@@ -90,6 +98,13 @@ class Store:
     def save(self, state: State) -> None:
         """Keep the state. A failure is in `problems`, and gone from there once saving works again."""
         self._write("state", msgspec.msgpack.encode(state))
+
+    def try_again(self) -> None:
+        """Write what could not be written so far."""
+        for name, data in tuple(self._unsaved.items()):
+            self._write(name, data)
+        if self._unwritten:
+            self._append()
 
     def cookie_key(self) -> str:
         """The key that was made for this instance, or a new one."""
@@ -112,18 +127,9 @@ class Store:
 
     def add(self, event: Event) -> None:
         """Append to the journal."""
-        if self._db is None:
-            return
-        try:
-            with self._db:
-                self._db.execute(
-                    "INSERT OR REPLACE INTO events VALUES (?, ?)", (event.id, msgspec.msgpack.encode(event))
-                )
-                self._db.execute("DELETE FROM events WHERE id <= ?", (event.id - MOST_EVENTS,))
-        except sqlite3.Error as error:
-            self.problems["journal"] = f"the journal cannot be written to {self.file}: {error}"
-        else:
-            self.problems.pop("journal", None)
+        if self._db is not None:
+            self._unwritten = [*self._unwritten[-MOST_EVENTS + 1 :], event]
+            self._append()
 
     # -- inside
 
@@ -133,7 +139,14 @@ class Store:
         try:
             row = self._db.execute("SELECT value FROM kept WHERE name = ?", (name,)).fetchone()
             return otherwise if row is None else msgspec.msgpack.decode(row[0], type=kind)
-        except (sqlite3.Error, msgspec.DecodeError) as error:
+        except sqlite3.Error as error:
+            if _is_damage(error):
+                self._put_aside(error)
+            else:
+                self._unusable(str(error))
+                self._db = None  # what could not be read must not be written over
+            return otherwise
+        except msgspec.DecodeError as error:
             self._put_aside(error)
             return otherwise
 
@@ -144,9 +157,25 @@ class Store:
             with self._db:
                 self._db.execute("INSERT OR REPLACE INTO kept VALUES (?, ?)", (name, data))
         except sqlite3.Error as error:
+            self._unsaved[name] = data
             self.problems["store"] = f"{self.file} cannot be written, changes are lost at the next start: {error}"
         else:
+            self._unsaved.pop(name, None)
             self.problems.pop("store", None)
+
+    def _append(self) -> None:
+        if self._db is None:
+            return
+        rows = [(event.id, msgspec.msgpack.encode(event)) for event in self._unwritten]
+        try:
+            with self._db:
+                self._db.executemany("INSERT OR REPLACE INTO events VALUES (?, ?)", rows)
+                self._db.execute("DELETE FROM events WHERE id <= ?", (rows[-1][0] - MOST_EVENTS,))
+        except sqlite3.Error as error:
+            self.problems["journal"] = f"the journal cannot be written to {self.file}: {error}"
+        else:
+            self._unwritten.clear()
+            self.problems.pop("journal", None)
 
     def _take(self) -> None:
         lock = os.open(self.path / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
@@ -165,17 +194,21 @@ class Store:
             self.file.chmod(0o600)
             db.execute("PRAGMA journal_mode=WAL")
             db.execute("PRAGMA synchronous=NORMAL")
-            _refuse_damaged(db)
-            db.executescript(_SCHEMA)
-            db.execute(f"PRAGMA user_version={_VERSION}")
+            if _version_of(db) < _VERSION:
+                db.executescript(_SCHEMA)
+                db.execute(f"PRAGMA user_version={_VERSION}")
         except BaseException:
             db.close()
             raise
         return db
 
-    def _unusable(self, error: OSError) -> None:
-        why = os.strerror(error.errno).lower() if error.errno else str(error)
+    def _unusable(self, why: str) -> None:
         self.problems["store"] = f"the store {self.path} cannot be used, overrides are lost at the next start: {why}"
+
+    def _free_name(self, name: str) -> Path:
+        """A name that nothing has: what was put aside before stays, also when the clock was set back."""
+        names = (self.file.with_name(name + suffix) for suffix in ("", *(f"-{number}" for number in range(2, 1000))))
+        return next(path for path in names if not path.exists())
 
     def _put_aside(self, error: Exception) -> None:
         """Keep what is damaged under another name, and begin anew."""
@@ -183,7 +216,7 @@ class Store:
             with suppress(sqlite3.Error):
                 self._db.close()
             self._db = None
-        aside = self.file.with_name(f"sluice.db.damaged-{int(self._wall())}")
+        aside = self._free_name(f"sluice.db.damaged-{int(self._wall())}")
         try:
             for suffix in ("-wal", "-shm"):
                 with suppress(FileNotFoundError):
@@ -198,9 +231,17 @@ class Store:
         )
 
 
-def _refuse_damaged(db: sqlite3.Connection) -> None:
+def _is_damage(error: sqlite3.Error) -> bool:
+    """Is it the file, rather than what is around it (a full disk, permissions, whoever else reads it)?"""
+    code = getattr(error, "sqlite_errorcode", None)
+    return code is None or code & 0xFF in _DAMAGE  # the low byte is the kind, the rest the occasion
+
+
+def _version_of(db: sqlite3.Connection) -> int:
+    """The version that wrote it, 0 where nobody has; an error where it is damaged, or from a later one."""
     if db.execute("PRAGMA quick_check").fetchone() != ("ok",):
         raise sqlite3.DatabaseError("it fails its integrity check")
-    (version,) = db.execute("PRAGMA user_version").fetchone()
+    version: int = db.execute("PRAGMA user_version").fetchone()[0]
     if version > _VERSION:
         raise sqlite3.DatabaseError(f"it was written by a later version ({version})")
+    return version

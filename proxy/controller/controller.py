@@ -10,8 +10,6 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-import msgspec
-
 from proxy.admin.server import AdminServer
 from proxy.channel import messages as say
 from proxy.channel.frames import MASTER, Frame
@@ -23,10 +21,9 @@ from proxy.control.store import Store, StoreInUseError, default_path
 from proxy.control.watch import Watch
 from proxy.controller.file import ConfigFile, bind_problems, told
 from proxy.controller.fleet import ChannelFleet, own_binds
+from proxy.controller.notes import Notes
 from proxy.controller.running import Before, Process, Running
-from proxy.pools import report as health
 from proxy.snapshot.document import Document
-from proxy.snapshot.parts import DocumentReader
 
 log = logging.getLogger("sluice")
 
@@ -67,7 +64,7 @@ class Controller:
         if not start.passive:
             self._link.send(MASTER, say.Ready(running.control.generation))
         self._later(Watch(file.path, lambda: self._later(self._reload("file"))).run())
-        self._later(self._beat())
+        self._later(self._beat(running))
         await self._ending.wait()
         await self._end(running, admin)
 
@@ -89,19 +86,33 @@ class Controller:
             active = await self._activated
             generation, in_force, notes = active.generation, active.parts, active.notes
             self._fleet.adopt(active.children, start.binds)
-        first = _first(file, loaded, notes)
-        before = Before(generation, in_force, health.decode(notes["health"]) if notes.get("health") else {})
+        before = Before(generation, in_force, Notes(notes))
+        first = loaded.document or before.notes.file  # where it is broken just now: as it was when it was not
+        if first is None:
+            raise _CannotStartError(told(loaded.problems))
         process = Process(self._fleet, self._loop.call_later, self._later, self._leave)
         running = Running(process, file, first, _opened_store(first, file.path), before)
-        if loaded.document is None:
-            running.reject(loaded)
         try:
-            await running.start()
-        except BindError as error:
-            raise _CannotStartError(bind_problems(loaded, error)) from error
+            await self._take_first(running, file, loaded, before.notes.file)
         except Refusal as error:
             raise _CannotStartError(error.problems or (error.detail,)) from error
         return running
+
+    async def _take_first(self, running: Running, file: ConfigFile, loaded: Loaded, last: Document | None) -> None:
+        """Bring the file into force or, where it or its addresses cannot be had just now, the last one that was."""
+        problems = told(loaded.problems)
+        if loaded.document is not None:
+            try:
+                await running.start(loaded.document)
+            except BindError as error:
+                problems = bind_problems(loaded, error)
+            else:
+                file.start(loaded)
+                return
+        if last is None:
+            raise _CannotStartError(problems)
+        running.reject(problems)
+        await running.start(last)
 
     # -- our own addresses
 
@@ -171,10 +182,14 @@ class Controller:
         if not task.cancelled() and task.exception() is not None:
             log.error("a task of the controller failed", exc_info=task.exception())
 
-    async def _beat(self) -> None:
-        """Ask the workers every second: who does not answer is replaced, and the numbers are at hand."""
+    async def _beat(self, running: Running) -> None:
+        """Ask the workers every second: who does not answer is replaced, and the numbers are at hand.
+
+        And what the store could not take so far is offered to it again.
+        """
         while True:
             await asyncio.sleep(1.0)
+            running.try_again()
             await self._fleet.ask()
 
     async def _reload(self, by: str) -> None:
@@ -189,16 +204,6 @@ class _CannotStartError(Exception):
     def __init__(self, problems: tuple[str, ...]) -> None:
         super().__init__("; ".join(problems))
         self.problems = problems
-
-
-def _first(file: ConfigFile, loaded: Loaded, notes: dict[str, bytes]) -> Document:
-    """The file as it is or, where it is broken just now, as it was when it was not."""
-    if loaded.document is not None:
-        file.start(loaded)
-        return loaded.document
-    if "file" not in notes:
-        raise _CannotStartError(told(loaded.problems))
-    return DocumentReader().read(msgspec.msgpack.decode(notes["file"], type=dict[str, bytes]))
 
 
 def _opened_store(file: Document, config: Path) -> Store:

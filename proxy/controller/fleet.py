@@ -206,6 +206,8 @@ class ChannelFleet:
             outcome = await (self._in_one_step(change) if change.is_small else self._in_two_steps(change))
             if not outcome.problems:
                 self._current = change
+            elif self._current is not None:
+                await self._listen(self._current.document)  # and let go of what was bound for the other
         finally:
             self._applying = False
             self._changed.set()

@@ -10,7 +10,6 @@ from typing import Any
 import msgspec
 
 from proxy.channel import messages as say
-from proxy.config.load import Loaded
 from proxy.control.alive import Alive
 from proxy.control.control import Control, Who, World
 from proxy.control.fleet import BindError
@@ -22,12 +21,11 @@ from proxy.control.store import Store
 from proxy.control.views import CheckView, ReloadCounts, ReloadView, per_cent
 from proxy.controller.file import ConfigFile, bind_problems, told
 from proxy.controller.fleet import ChannelFleet, worker_count
+from proxy.controller.notes import Keeper, Notes
 from proxy.core.version import version
 from proxy.http1.parser import BUILD
 from proxy.pools.registry import EndpointKey
-from proxy.pools.report import Report
 from proxy.snapshot.document import Document
-from proxy.snapshot.parts import parts
 from proxy.telemetry.exposition import exposition
 
 log = logging.getLogger("sluice")
@@ -48,11 +46,11 @@ class Process:
 
 @dataclass(frozen=True, slots=True)
 class Before:
-    """What there was before this controller: the generation in force, in parts, and what was known of endpoints."""
+    """What there was before this controller: the generation in force, in parts, and what an earlier one has left."""
 
     generation: int
     parts: Mapping[str, bytes]
-    health: Report
+    notes: Notes
 
 
 class Running:
@@ -61,20 +59,19 @@ class Running:
     def __init__(self, process: Process, file: ConfigFile, first: Document, store: Store, before: Before) -> None:
         self._process = process
         self._file = file
-        self._first = first
         self._store = store
         self._reloading = asyncio.Lock()
         self._started = time.monotonic()
-        self._kept: bytes | None = None
+        self._keeper = Keeper(store, process.fleet)
         self.is_stopping = False
         self.restart_problem = ""
-        self.alive = Alive(SystemClock(), _Around(self, process), before.health)
+        self.alive = Alive(SystemClock(), _Around(self, process), before.notes.health)
         self.journal = Journal(store, time.time)
         world = World(
             fleet=process.fleet,
             journal=self.journal,
-            keeper=store,
-            cookie_key=store.cookie_key(),
+            keeper=self._keeper,
+            cookie_key=before.notes.cookie_key or store.cookie_key(),
             resolve=self._resolve,
             look_after=self.alive.look_after,
             is_usable=self.alive.is_usable,
@@ -82,15 +79,21 @@ class Running:
             spawn=process.spawn,
             wall=time.time,
         )
-        self.control = Control(world, first, store.state(), before.generation, before.parts)
+        self._keeper.keep_key(world.cookie_key)
+        state = before.notes.state
+        self.control = Control(world, first, store.state() if state is None else state, before.generation, before.parts)
 
-    async def start(self) -> None:
+    async def start(self, file: Document) -> None:
         """Bring the file into force. BindError or Refusal where that cannot be."""
         control = self.control
-        await control.take_file(self._first, by="start")
+        await control.take_file(file, by="start")
         control.go_on()
         self._process.fleet.take_over(control.generation, control.document, control.parts)
-        self._keep_file(self._first)
+        self._keeper.keep_file(file)
+
+    def try_again(self) -> None:
+        """Offer the store what it could not take so far."""
+        self._store.try_again()
 
     async def close(self) -> None:
         """Look after nothing any more."""
@@ -139,31 +142,23 @@ class Running:
         file = self._file
         loaded = await file.read()
         if loaded.document is None:
-            self.reject(loaded)
+            self.reject(told(loaded.problems))
             raise Refusal(422, "the configuration is not valid, and nothing was changed", file.problems)
         try:
             changed = await self.control.take_file(loaded.document, by=by, reason=reason)
         except BindError as error:
-            file.reject(bind_problems(loaded, error))
+            self.reject(bind_problems(loaded, error))
             raise Refusal(422, "an address cannot be had, and nothing was changed", file.problems) from error
         file.take(loaded, changed=changed)
-        self._keep_file(loaded.document)
+        self._keeper.keep_file(loaded.document)
         await self._process.leave(self.control.document)
         return ReloadView(self.control.generation, changed, file.warnings)
 
-    def reject(self, loaded: Loaded) -> None:
-        """A file that is not valid: it is told, and everything stays as it is."""
-        problems = told(loaded.problems)
+    def reject(self, problems: tuple[str, ...]) -> None:
+        """A file that cannot be taken: it is told, and everything stays as it is."""
         if self._file.reject(problems):
             more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
             self._write("config_rejected", by="file", text=f"{problems[0]}{more}")
-
-    def _keep_file(self, file: Document) -> None:
-        """For the next controller, should the file be broken when it starts."""
-        encoded = msgspec.msgpack.encode(parts(file))
-        if encoded != self._kept:
-            self._kept = encoded
-            self._process.fleet.keep_note("file", encoded)
 
     async def persist(self, name: str, who: Who) -> None:
         """Write a service's split into the file, and take the file; the override ends with that."""

@@ -10,6 +10,7 @@ import socket
 from collections import Counter
 from typing import TYPE_CHECKING, Final
 
+from proxy.dataplane import door
 from proxy.dataplane.downstream import Downstream
 from proxy.dataplane.failures import EXHAUSTED
 from proxy.dataplane.forwarding import networks
@@ -64,10 +65,15 @@ class Listener:
             self._accepting = True
             self.plane.loop.add_reader(self._sock.fileno(), self._accept)
 
-    def close(self) -> None:
-        """Take in who is waiting already, then no more, for good; the connections that are there go on."""
+    def close(self, *, is_last: bool = False) -> None:
+        """Take in who is waiting already, then no more, for good; the connections that are there go on.
+
+        `is_last`: nobody else holds the socket, so that it ends with this.
+        """
         if self._stopped:
             return
+        if is_last:
+            door.shut(self._sock)
         for _ in range(BACKLOG // BATCH):
             if self._accepting:
                 self._accept()

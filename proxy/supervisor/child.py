@@ -27,7 +27,8 @@ _ALLOCATOR: Final = {
 class ChildProcess:
     """A child that runs. `era` counts hot restarts: those of an earlier one are being replaced, or were.
 
-    `started` is monotonic, in seconds. `is_doomed`: it was told to end, or is being killed.
+    `started` is monotonic, in seconds. `is_doomed`: it was told to end, or is being killed. `is_passive`: a controller
+    that waits for `Activate`.
     """
 
     id: int
@@ -41,6 +42,7 @@ class ChildProcess:
     generation: int = 0
     protocol: int = PROTOCOL
     is_doomed: bool = False
+    is_passive: bool = False
 
     def seen(self) -> Child:
         """As others are told of it."""

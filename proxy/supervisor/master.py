@@ -28,6 +28,7 @@ log = logging.getLogger("sluice")
 
 PATIENCE: Final = 3.0  # seconds a child gets, beyond what it was promised, before it is killed
 TRIAL: Final = 30.0  # seconds for the code on disk to show that it starts
+COMING_UP: Final = 30.0  # seconds for everything of a restart to be ready, or it is called off
 _MOST_WAITING: Final = 64 * 1024 * 1024  # bytes that a child has not read: it is stopped, and will be replaced
 
 
@@ -50,6 +51,7 @@ class Master:
         self._stopping = False
         self._interrupted = False
         self._restarting = False
+        self._can_call_off = False  # while the new era comes up, and the old one has not been told to go
         self._status: asyncio.Future[int] = loop.create_future()
         self.sockets.given = systemd.listening(os.environ)
 
@@ -78,6 +80,7 @@ class Master:
         binds, descriptors = self.sockets.of_controller()
         start = say.StartController(self.config, self._generation, self.parts, self.notes, self._seen(), binds, passive)
         child.link.send(MASTER, start, descriptors)
+        child.is_passive = passive
         return child
 
     def _start_worker(self, slot: int) -> ChildProcess | None:
@@ -90,7 +93,10 @@ class Master:
 
     def _give(self, child: ChildProcess, kept: say.Keep) -> None:
         child.generation = kept.generation
-        start = say.StartWorker(child.slot, kept.generation, self.parts, kept.binds, self.notes.get("health", b""))
+        shared = tuple(self.sockets.shared)
+        start = say.StartWorker(
+            child.slot, kept.generation, self.parts, kept.binds, self.notes.get("health", b""), shared
+        )
         child.link.send(MASTER, start, self.sockets.of_slot(kept.binds, child.slot))
 
     def _spawn(self, role: say.Role, slot: int) -> ChildProcess:
@@ -120,7 +126,7 @@ class Master:
                 self._start_worker(slot)
         for child in self._current("worker"):
             if child.slot >= self.kept.workers:
-                self._drain(child)
+                self._drain(child, closes=True)
 
     def _current(self, role: say.Role) -> list[ChildProcess]:
         """Those of this era that were not told to end."""
@@ -150,13 +156,13 @@ class Master:
     def _tell_children(self) -> None:
         self._tell_controller(say.Children(self._seen(), self.restarts))
 
-    def _drain(self, child: ChildProcess) -> None:
-        """A successor is there, or no use any more: let it finish."""
+    def _drain(self, child: ChildProcess, *, closes: bool = False) -> None:
+        """A successor is there, or no use any more (then its sockets close with it): let it finish."""
         if child.is_doomed:
             return
         child.is_doomed = True
         child.state = "draining"
-        child.link.send(MASTER, say.Drain(restart=True))
+        child.link.send(MASTER, say.Drain(restart=True, closes=closes))
         grace = self.kept.restart_grace if self.kept and child.role == "worker" else 0.0
         self.loop.call_later(grace + PATIENCE, self._kill_if_there, child)
 
@@ -188,14 +194,14 @@ class Master:
             return
         if child.era == self.era and not child.is_doomed:
             self._replace_dead(child, status)
-        elif child.role == "controller" and self._restarting:
+        elif child.role == "controller":
             self._promote()
         self._tell_children()
 
     def _replace_dead(self, child: ChildProcess, status: int) -> None:
         backoff = self._backoffs[child.role, child.slot]
         delay = backoff.delay(self.loop.time() - child.started)
-        if backoff.is_hopeless and self._restarting:
+        if backoff.is_hopeless and self._can_call_off:
             self._call_off("the new version does not start")
             return
         if backoff.is_hopeless and not self._has_served:
@@ -218,7 +224,7 @@ class Master:
 
     def _new_controller(self) -> None:
         if not self._stopping and not self._current("controller"):
-            self._start_controller(passive=self._controller() is not None)
+            self._start_controller(passive=any(child.role == "controller" for child in self.children.values()))
 
     # -- messages
 
@@ -233,12 +239,11 @@ class Master:
                 log.warning("%s %d says what this version does not understand: %s", child.role, child.pid, error)
             return
         target = self._controller() if frame.peer == CONTROLLER else self.children.get(frame.peer)
-        if target is None:
-            return
-        target.link.forward(child.id, frame.body, frame.descriptors)
+        if target is not None and target.protocol == child.protocol:
+            target.link.forward(child.id, frame.body, frame.descriptors)
         for descriptor in frame.descriptors:
             os.close(descriptor)
-        if target.link.waiting > _MOST_WAITING:
+        if target is not None and target.link.waiting > _MOST_WAITING:
             log.error("%s %d reads nothing: killed", target.role, target.pid)
             target.kill(signal.SIGKILL)
 
@@ -278,8 +283,9 @@ class Master:
                 systemd.notify("READY=1", os.environ)
             self._has_served = True
         self._tell_children()
-        if self._restarting:
+        if self._can_call_off:
             self._replace_era()
+        self._promote()
 
     def _ready_workers(self) -> list[ChildProcess]:
         return [child for child in self._current("worker") if child.state == "ready"]
@@ -287,18 +293,26 @@ class Master:
     def _failed(self, child: ChildProcess, failed: say.Failed) -> None:
         for problem in failed.problems:
             print(problem, file=sys.stderr)  # noqa: T201 - what a user who just started it reads
-        if self._restarting and child.era == self.era:
+        if self._can_call_off and child.era == self.era:
             self._call_off("; ".join(failed.problems))
         elif child.role == "controller" and self.kept is None:
             self._end_at_once(1)
+        else:
+            child.link.send(MASTER, say.Drain())  # what is in its way may go away: another tries later
 
     def _bind(self, child: ChildProcess, bind: say.Bind) -> None:
+        kept = self.kept
+        if kept is not None:  # what was bound for a change that was not to be has nobody who serves it
+            self.sockets.keep_only(kept.binds, kept.own, kept.workers)
         failed = self.sockets.bind(bind.binds, bind.own, bind.workers)
+        if failed and kept is not None:
+            self.sockets.keep_only(kept.binds, kept.own, kept.workers)
         passed = tuple(address for address in bind.own if address in self.sockets.own)
         descriptors = tuple(self.sockets.own[address].fileno() for address in passed)
         for worker in self._current("worker"):
             if not failed and worker.slot < bind.workers:
-                worker.link.send(MASTER, say.Sockets(bind.binds), self.sockets.of_slot(bind.binds, worker.slot))
+                there = say.Sockets(bind.binds, tuple(self.sockets.shared))
+                worker.link.send(MASTER, there, self.sockets.of_slot(bind.binds, worker.slot))
         child.link.send(MASTER, say.Bound(failed, passed), descriptors)
 
     def _keep(self, child: ChildProcess, keep: say.Keep) -> None:
@@ -407,12 +421,17 @@ class Master:
 
     def _go_on(self) -> None:
         """After the exec: start the new era beside the old one."""
-        self._restarting = True
+        self._restarting = self._can_call_off = True
         signal.pthread_sigmask(signal.SIG_SETMASK, ())
         self._reap()
         log.info("restart: starting new workers")
         self._fill()
         self._start_controller(passive=True)
+        self.loop.call_later(COMING_UP, self._expire)
+
+    def _expire(self) -> None:
+        if self._can_call_off:
+            self._call_off(f"the new version does not come up within {COMING_UP:.0f} s")
 
     def _replace_era(self) -> None:
         """Once all of the new era is ready, the old one drains: its controller first, which hands over."""
@@ -420,31 +439,33 @@ class Master:
         controllers = [child for child in self._current("controller") if child.state == "ready"]
         if len(self._ready_workers()) < workers or not controllers:
             return
+        self._can_call_off = False
+        self._restarting = any(child.is_passive for child in controllers)
         old = [child for child in self.children.values() if child.era < self.era and not child.is_doomed]
         for child in old:
             self._drain(child)
-        if not any(child.role == "controller" and child.era < self.era for child in self.children.values()):
-            self._promote()
+        log.info("restart: done; the old workers finish what they have")
 
     def _promote(self) -> None:
-        """The old controller has gone: the new one takes over."""
-        controller = next(iter(self._current("controller")), None)
-        if controller is None or controller.state != "ready":
-            return
-        self._restarting = False
-        controller.link.send(MASTER, say.Activate(self._generation, self.parts, self.notes, self._seen()))
-        log.info("restart: done; the old workers finish what they have")
+        """Where no other controller is left, the one that waits takes over."""
+        controllers = [child for child in self.children.values() if child.role == "controller"]
+        if len(controllers) == 1 and controllers[0].is_passive and controllers[0].state == "ready":
+            controllers[0].is_passive = False
+            start = say.Activate(self._generation, self.parts, self.notes, self._seen())
+            controllers[0].link.send(MASTER, start)
+            self._restarting = self._can_call_off
 
     def _call_off(self, why: str) -> None:
         """The new era does not come up: it goes, the old one stays."""
         log.error("restart called off, the old version stays: %s", why)
-        self._restarting = False
+        self._restarting = self._can_call_off = False
         old = max((child.era for child in self.children.values() if child.era < self.era), default=self.era)
         for child in self._current("worker") + self._current("controller"):
             self._kill(child)
         self.era = old
         self._backoffs.clear()
         self._fill()
+        self._new_controller()
         self._tell_controller(say.Restarting(why))
 
     # -- the end
@@ -459,7 +480,7 @@ class Master:
         self.sockets.release()
         for child in self.children.values():
             if child.role == "worker":
-                child.link.send(MASTER, say.Drain())
+                child.link.send(MASTER, say.Drain(closes=True))
         self.loop.call_later((self.kept.shutdown if self.kept else 0.0) + PATIENCE, self._end_at_once, 0)
         self._go_on_stopping()
 

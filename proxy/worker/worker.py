@@ -43,6 +43,8 @@ class Worker:
         self._ending = asyncio.Event()
         self._is_serving = False
         self._has_successor = False
+        self._closes = False  # do our listening sockets end with us, but for the shared ones?
+        self._shared: frozenset[str] = frozenset()
         self.plane: Plane | None = None
         self.listeners: dict[str, Listener] = {}
         self.leaving: list[Listener] = []
@@ -60,9 +62,11 @@ class Worker:
         message = decode(frame.body)
         match message:
             case say.StartWorker():
+                self._shared = frozenset(message.shared)
                 self._hold(message.binds, frame.descriptors)
                 self._later(self._start(message))
             case say.Sockets():
+                self._shared |= frozenset(message.shared)
                 self._hold(message.binds, frame.descriptors)
             case say.Serve():
                 self._serve()
@@ -82,7 +86,7 @@ class Worker:
             case say.CutDrained():
                 self._link.send(frame.peer, self._cut(message))
             case say.Drain():
-                self._has_successor = message.restart
+                self._has_successor, self._closes = message.restart, message.closes
                 self._ending.set()
             case _:
                 pass  # meant for others, or of a later version
@@ -103,6 +107,7 @@ class Worker:
 
     def _orphaned(self) -> None:
         log.error("the master has gone: finishing what is under way")
+        self._closes = True
         self._ending.set()
 
     # -- generations
@@ -181,7 +186,7 @@ class Worker:
         wanted = {part.bind: part for part in document.listeners}
         for bind in self.listeners.keys() - wanted.keys():
             listener = self.listeners.pop(bind)
-            listener.close()
+            listener.close(is_last=bind not in self._shared)
             self.leaving.append(listener)
             self._loop.call_later(document.shutdown.idle, self._empty, listener)
         for bind, part in wanted.items():
@@ -279,8 +284,8 @@ class Worker:
         if not self._has_successor and not self._link.is_closed:
             await asyncio.sleep(settings.delay)
         plane.draining = True
-        for listener in self.listeners.values():
-            listener.close()
+        for bind, listener in self.listeners.items():
+            listener.close(is_last=self._closes and bind not in self._shared)
         now = self._loop.time()
         end = now + (document.restart_grace if self._has_successor else settings.grace)
         while self._is_busy() and self._loop.time() < end:

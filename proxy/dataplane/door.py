@@ -1,0 +1,34 @@
+"""The last moment of a listening socket: nobody new begins, so that whoever was let in is served.
+
+Closing a socket resets what the kernel has queued on it, and a client's handshake may end between the last accept and
+the close: the client is connected, asks, and is reset. With the door shut its SYN is not heard instead; it sends
+another a second later, and is refused, or is served by whoever listens then.
+"""
+
+import ctypes
+import socket
+from contextlib import suppress
+from struct import pack
+from typing import Final
+
+_SO_ATTACH_FILTER: Final = 26  # asm-generic/socket.h; the socket module has no name for it
+_SYN: Final = 0x02
+# Classic BPF over the TCP header: (code, jump if true, jump if false, constant).
+_PROGRAM: Final = (
+    (0x30, 0, 0, 13),  # load the byte of the flags
+    (0x45, 0, 1, _SYN),  # is SYN in it?
+    (0x06, 0, 0, 0),  # then drop the segment
+    (0x06, 0, 0, 0xFFFFFFFF),  # else keep all of it
+)
+
+
+def shut(sock: socket.socket) -> None:
+    """Let nobody begin to connect. For good and for all who hold the socket: only where it ends with us.
+
+    Where the system does not have that, nothing happens.
+    """
+    if sock.family not in (socket.AF_INET, socket.AF_INET6):
+        return
+    program = ctypes.create_string_buffer(b"".join(pack("=HBBI", *row) for row in _PROGRAM))
+    with suppress(OSError):
+        sock.setsockopt(socket.SOL_SOCKET, _SO_ATTACH_FILTER, pack("HP", len(_PROGRAM), ctypes.addressof(program)))
