@@ -41,6 +41,19 @@ async def colour_server(colour: str, tasks: set[asyncio.Task[None]]) -> asyncio.
     return await asyncio.start_server(accept, "127.0.0.1", 0)
 
 
+async def exchange(port: int, request: bytes) -> bytes:
+    """Everything that is answered to a request on a connection of its own, until the other end closes."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    try:
+        writer.write(request)
+        async with asyncio.timeout(DEADLINE):
+            return await reader.read()
+    finally:
+        writer.close()
+        with contextlib.suppress(ConnectionError):
+            await writer.wait_closed()
+
+
 @dataclass(frozen=True, slots=True)
 class Failure:
     """A request that got no 200. `broken`: its connection ended; else it has the status."""
@@ -135,11 +148,7 @@ class Live:
 
     async def ask_at(self, port: int) -> str:
         """The colour that another port answers."""
-        reader, writer = await asyncio.open_connection("127.0.0.1", port)
-        writer.write(GET.replace(b"Host: a", b"Host: a\r\nConnection: close"))
-        async with asyncio.timeout(DEADLINE):
-            answer = await reader.read()
-        writer.close()
+        answer = await exchange(port, GET.replace(b"Host: a", b"Host: a\r\nConnection: close"))
         return answer.rpartition(b"\r\n")[2].decode()
 
     async def again(self, between: Callable[[], object] = lambda: None) -> int:
@@ -178,14 +187,11 @@ class Live:
 
     async def call(self, method: str, path: str, body: Any = None, **fields: str) -> tuple[int, Any]:
         """Status and JSON of a call of the admin."""
-        reader, writer = await asyncio.open_connection("127.0.0.1", self.sluice.admin_port)
         data = b"" if body is None else json.dumps(body).encode()
         lines = {"Host": "127.0.0.1", "Connection": "close", "Content-Type": "application/json", **fields}
         head = f"{method} {path} HTTP/1.1\r\n" + "".join(f"{k}: {v}\r\n" for k, v in lines.items())
-        writer.write(f"{head}Content-Length: {len(data)}\r\n\r\n".encode() + data)
-        async with asyncio.timeout(DEADLINE):
-            answer = await reader.read()
-        writer.close()
+        request = f"{head}Content-Length: {len(data)}\r\n\r\n".encode() + data
+        answer = await exchange(self.sluice.admin_port, request)
         head_, _, rest = answer.partition(b"\r\n\r\n")
         return int(head_.split(b" ")[1]), json.loads(rest) if rest[:1] in b"{[" and rest else rest.decode()
 

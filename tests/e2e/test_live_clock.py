@@ -1,4 +1,4 @@
-"""The wall clock is set back by hours while traffic flows: what is timed goes by another clock."""
+"""The wall clock is set back by hours under traffic: what is timed goes by another clock, what is ordered by none."""
 
 import asyncio
 import os
