@@ -15,7 +15,7 @@ import msgspec
 from proxy.admin.server import AdminServer
 from proxy.channel import messages as say
 from proxy.channel.frames import MASTER, Frame
-from proxy.channel.link import Link, decode
+from proxy.channel.link import Link, understood
 from proxy.config.effective import effective
 from proxy.config.load import Loaded, load, load_text
 from proxy.config.problems import Problem
@@ -201,14 +201,14 @@ class Controller:
     # -- what the master and the workers say
 
     def _received(self, frame: Frame) -> None:
-        message = decode(frame.body)
+        message = understood(frame.body)
         match message:
             case say.StartController():
                 self._opened(dict(zip(message.binds, frame.descriptors, strict=True)))
                 self._first.set_result(message)
             case say.Activate():
                 self._activated.set_result(message)
-            case say.Serve():
+            case say.Serve() | None:
                 pass
             case say.Drain():
                 self._ending.set()

@@ -1,4 +1,4 @@
-"""Upstreams that hang, reset, say half or answer too soon, while everything changes: sound endpoints never pay for it."""
+"""Upstreams that hang, reset, say half or answer too soon, while all is changed: sound endpoints never pay."""
 
 import asyncio
 import os
