@@ -44,9 +44,9 @@ bench: $(STAMP)
 	$(BIN)/pip install --quiet --editable '.[test,bench]'
 	@echo 'bench/README.md tells what each program measures and how to run it'
 
-# The live changes in full: 200 reloads and flips each, with the tests' own load.
+# Everything live in full, under the tests' own load: 200 reloads and flips, 50 endpoints, restarts, ends. Shows its numbers.
 soak: $(STAMP)
-	SLUICE_SOAK=1 $(BIN)/pytest tests/e2e/test_live_changes.py tests/e2e/test_live_processes.py
+	SLUICE_SOAK=1 $(BIN)/pytest -rP tests/e2e/test_live_*.py
 
 # With whichever builder is there; IMAGE_FLAGS for its own options, e.g. --pull-never.
 image:

@@ -2,6 +2,7 @@
 
 import array
 import asyncio
+import logging
 import os
 import socket
 from collections import deque
@@ -12,6 +13,8 @@ import msgspec
 
 from proxy.channel.frames import Frame, FrameError, Frames, encode
 from proxy.channel.messages import Message
+
+log = logging.getLogger("sluice")
 
 _CHUNK: Final = 256 * 1024
 _MOST_DESCRIPTORS: Final = 250  # SCM_MAX_FD is 253
@@ -163,6 +166,15 @@ def decode(body: bytes) -> Message:
     """The message of a frame; msgspec.DecodeError for what is none of this version's."""
     message: Message = _decoder.decode(body)
     return message
+
+
+def understood(body: bytes) -> Message | None:
+    """The same; None for what is none of this version's, which is logged."""
+    try:
+        return decode(body)
+    except msgspec.DecodeError as error:
+        log.warning("a message that this version does not understand: %s", error)
+        return None
 
 
 def _ancillary(descriptors: tuple[int, ...]) -> list[tuple[int, int, bytes]]:

@@ -13,7 +13,7 @@ from typing import Any
 from proxy.admin.server import AdminServer
 from proxy.channel import messages as say
 from proxy.channel.frames import MASTER, Frame
-from proxy.channel.link import Link, decode
+from proxy.channel.link import Link, understood
 from proxy.config.load import Loaded
 from proxy.control.fleet import BindError
 from proxy.control.refusal import Refusal
@@ -139,7 +139,7 @@ class Controller:
     # -- what the master and the workers say
 
     def _received(self, frame: Frame) -> None:
-        message = decode(frame.body)
+        message = understood(frame.body)
         running = self._up.result() if self._up.done() else None
         match message:
             case say.StartController():
@@ -147,7 +147,7 @@ class Controller:
                 self._first.set_result(message)
             case say.Activate():
                 self._activated.set_result(message)
-            case say.Serve():
+            case say.Serve() | None:
                 pass
             case say.Drain():
                 self._ending.set()

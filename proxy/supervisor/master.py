@@ -301,6 +301,9 @@ class Master:
             child.link.send(MASTER, say.Drain())  # what is in its way may go away: another tries later
 
     def _bind(self, child: ChildProcess, bind: say.Bind) -> None:
+        if self._stopping:  # our ends of the sockets are closed already
+            child.link.send(MASTER, say.Bound(dict.fromkeys((*bind.binds, *bind.own), "the proxy is ending")))
+            return
         kept = self.kept
         if kept is not None:  # what was bound for a change that was not to be has nobody who serves it
             self.sockets.keep_only(kept.binds, kept.own, kept.workers)

@@ -1,5 +1,7 @@
 """What systemd gives and wants to hear: sockets (sd_listen_fds(3)) and one datagram for each state (sd_notify(3))."""
 
+import errno
+import logging
 import os
 import socket
 import time
@@ -7,22 +9,40 @@ from collections.abc import MutableMapping
 from contextlib import suppress
 from typing import Final
 
+log = logging.getLogger("sluice")
+
 _FIRST: Final = 3  # SD_LISTEN_FDS_START
 
 
-def listening(environ: MutableMapping[str, str]) -> dict[str, socket.socket]:
+def listening(environ: MutableMapping[str, str], first: int = _FIRST) -> dict[str, socket.socket]:
     """Listening sockets that systemd has passed to this process, by address as `bind` writes it."""
+    given = environ.get("LISTEN_FDS", "")
     ours = environ.get("LISTEN_PID") == str(os.getpid())
-    count = int(environ.get("LISTEN_FDS", "0")) if ours and environ.get("LISTEN_FDS", "").isdigit() else 0
+    count = int(given) if ours and given.isascii() and given.isdigit() else 0
     for name in ("LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES"):
         environ.pop(name, None)  # not the children's
     found = {}
-    for descriptor in range(_FIRST, _FIRST + count):
-        sock = socket.socket(fileno=descriptor)
-        sock.set_inheritable(False)
-        sock.setblocking(False)
-        found[_address(sock)] = sock
+    for descriptor in range(first, first + count):
+        try:
+            sock = _listening(descriptor)
+        except OSError as error:
+            log.warning("what systemd passed as descriptor %d is left out: %s", descriptor, error.strerror)
+            if error.errno == errno.EBADF:
+                break  # nor are those that would come after it
+        else:
+            found[_address(sock)] = sock
     return found
+
+
+def _listening(descriptor: int) -> socket.socket:
+    """The stream socket that listens there; OSError where there is something else, which stays as it is."""
+    sock = socket.socket(fileno=descriptor)
+    if not sock.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
+        sock.detach()
+        raise OSError(errno.EINVAL, "it is no listening stream socket")
+    sock.set_inheritable(False)
+    sock.setblocking(False)
+    return sock
 
 
 def notify(state: str, environ: MutableMapping[str, str]) -> None:

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from proxy.channel import messages as say
 from proxy.channel.frames import CONTROLLER, MASTER, Frame
-from proxy.channel.link import Link, decode
+from proxy.channel.link import Link, understood
 from proxy.dataplane import wheel
 from proxy.dataplane.listener import Listener
 from proxy.dataplane.plane import Plane
@@ -59,7 +59,7 @@ class Worker:
     # -- what the others say
 
     def _received(self, frame: Frame) -> None:
-        message = decode(frame.body)
+        message = understood(frame.body)
         match message:
             case say.StartWorker():
                 self._shared = frozenset(message.shared)

@@ -174,6 +174,7 @@ class Live:
         finally:
             load.goes_on = False
             await asyncio.gather(*tasks, return_exceptions=True)
+            print(f"{load.answered} requests by {clients} clients, {len(load.failures)} failures")  # for `make soak`
 
     async def colours(self, count: int) -> set[str]:
         """The colours that so many requests on new connections see."""

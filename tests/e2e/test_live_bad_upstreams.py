@@ -1,4 +1,4 @@
-"""Upstreams that hang, reset, say half or answer too soon, while everything changes: sound endpoints never pay for it."""
+"""Upstreams that hang, reset, say half or answer too soon, while all is changed: sound endpoints never pay."""
 
 import asyncio
 import os
@@ -95,8 +95,10 @@ async def test_ill_upstreams_cost_sound_ones_no_request_while_all_is_changed(liv
         await asyncio.gather(*tasks)
     assert load.failures == []
     assert {status for name, status in visitors.seen if name == "hang"} == {"504"}
-    assert {status for name, status in visitors.seen if name == "reset"} == {"502"}
-    assert {status for name, status in visitors.seen if name == "half"} == {"broken"}
-    assert {status for name, status in visitors.seen if name == "early"} <= {"413", "502"}
+    assert {status for name, status in visitors.seen if name == "reset"} <= {"502", "504"}
+    assert ("reset", "502") in visitors.seen
+    assert {status for name, status in visitors.seen if name == "half"} <= {"broken", "504"}
+    assert ("half", "broken") in visitors.seen
+    assert {status for name, status in visitors.seen if name == "early"} <= {"413", "502", "504"}
     assert ("early", "413") in visitors.seen
     assert "Traceback" not in proxy.output

@@ -37,7 +37,14 @@ async def test_reloads_in_a_row_fail_no_request_and_cut_no_tunnel(live: Factory)
             status, body = await proxy.call("POST", "/v1/reload")
             assert status == 200, body
             assert await split(proxy) == ({"blue": blue, "green": 100 - blue}, "file")
+            if number % 5 == 0:
+                text = proxy.text()
+                for broken in ("", "services: [oops", text[: len(text) // 2]):
+                    proxy.write(broken)
+                    assert (await proxy.call("POST", "/v1/reload"))[0] == 422
+                proxy.write(text)
         await load.more(50)
+    print(f"{RELOADS} reloads, and {RELOADS // 5 * 3} of broken files")
     assert not load.failures
     await tunnel.echo(b"not cut")
     await tunnel.close()
@@ -47,11 +54,13 @@ async def test_every_response_after_an_answered_flip_has_its_colour(live: Factor
     proxy = await live(workers=2)
     async with proxy.load(4) as load:
         for number in range(FLIPS):
+            # Faster than one every 50 ms, since nothing waits: a flip is answered, and what it says is asked for.
             colour = ("green", "blue")[number % 2]
             status, _ = await proxy.call("POST", "/v1/services/shop/flip", {"to": colour})
             assert status == 200
             assert await proxy.colours(5) == {colour}
     assert not load.failures
+    print(f"{FLIPS} flips")
 
 
 @pytest.mark.parametrize("text", ["", "services: [oops", "x" * 10, "listeners: 5\n", "\0"])

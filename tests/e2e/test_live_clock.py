@@ -69,8 +69,9 @@ def who(cookie: str) -> bytes:
 async def test_clock_that_is_set_back_breaks_nothing_that_is_timed_or_ordered(clocked: Factory) -> None:
     proxy, probed, set_back = await clocked()
     sticky = given(await proxy.ask(request()))
-    assert (await proxy.call("PUT", f"{SHOP}/split", {"blue": 1, "green": 1}))[0] == 200
+    assert (await proxy.call("POST", f"{SHOP}/flip", {"to": "green"}))[0] == 200
     tunnel = await proxy.tunnel()
+    assert (await proxy.call("PUT", f"{SHOP}/split", {"blue": 1, "green": 1}))[0] == 200
     assert (await proxy.call("POST", f"{SHOP}/pools/green/drain", {"deadline": "2s"}))[0] == 200
     async with proxy.load(4) as load:
         set_back()

@@ -101,3 +101,22 @@ async def test_workers_that_become_fewer_lose_no_new_connection(live: Factory) -
         patrons.goes_on = False
     assert patrons.lost == []
     assert patrons.refused == 0
+
+
+async def test_listener_that_comes_while_the_proxy_ends_is_refused_and_a_flip_is_not(
+    live: Factory, free_port: Callable[[], int]
+) -> None:
+    proxy = await live(extra="shutdown: {delay: 60s, idle: 0s}")
+    proxy.process.send_signal(signal.SIGTERM)
+    async with asyncio.timeout(30):
+        while await proxy.admin("/readyz") != 503:
+            await asyncio.sleep(0)
+    proxy.write(proxy.text().replace("[{bind:", f"[{{bind: 127.0.0.1:{free_port()}}}, {{bind:"))
+    status, problem = await proxy.call("POST", "/v1/reload")
+    assert status == 422
+    assert "the proxy is ending" in problem["problems"][0]
+    assert (await proxy.call("POST", "/v1/services/shop/flip", {"to": "green"}))[0] == 200
+    assert await proxy.colours(5) == {"green"}
+    assert "Traceback" not in proxy.output
+    proxy.process.kill()
+    await proxy.ended()
