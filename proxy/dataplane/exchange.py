@@ -21,7 +21,7 @@ from proxy.dataplane.choosing import SUSPECT, choose_pool, is_hopeless, make_can
 from proxy.dataplane.failures import UpstreamFailure
 from proxy.dataplane.held import HeldBody
 from proxy.dataplane.pending import leave
-from proxy.dataplane.replies import REPLIES, own_head, text_reply
+from proxy.dataplane.replies import own, own_head, text_reply
 from proxy.filters.effects import Reply
 from proxy.http1.host import normal_host
 from proxy.http1.message import RequestHead, ResponseHead
@@ -410,8 +410,7 @@ class Exchange:
 
     def reply(self, reason: str) -> None:
         """Answer by ourselves, with one of the REPLIES."""
-        status, message = REPLIES[reason]
-        self.refuse(status, reason, message)
+        self.refuse(*own(reason))
 
     def refuse(self, status: int, reason: str, message: str) -> None:
         """Answer by ourselves, with a line of text."""
