@@ -2,6 +2,8 @@
 
 from enum import Enum
 
+from proxy.http1.message import WEBSOCKET
+
 
 class End(Enum):
     """How whoever receives a body finds its end."""
@@ -20,6 +22,13 @@ def response_framing(length: int, minor: int, done: bool) -> tuple[bytes, End]:
     if minor:
         return b"Transfer-Encoding: chunked\r\n", End.CHUNKED
     return b"", End.CLOSE
+
+
+def connection_fields(flags: int) -> bytes:
+    """The fields of a request to which Connection belongs, where the head's flags say WEBSOCKET or TE_TRAILERS."""
+    if flags & WEBSOCKET:
+        return b"Connection: Upgrade\r\nUpgrade: websocket\r\n"
+    return b"Connection: TE\r\nTE: trailers\r\n"
 
 
 def chunk(data: bytes) -> tuple[bytes, bytes, bytes]:
