@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from proxy.pools.endpoint import Endpoint
 
 
-class Attempt(Struct, eq=False):  # made in C: 0.3 µs less than with an __init__ of its own
+class Attempt(Struct, eq=False):  # made in C: 0.12 µs, with an __init__ of its own 0.24
     """Counted at its endpoint and pool, by the exchange that makes it, until it is over.
 
     `upstream` is its connection once there is one. `began` is when it began, `deadline` when `retry.per_try` is over.

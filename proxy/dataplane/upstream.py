@@ -107,7 +107,7 @@ class Upstream(asyncio.Protocol):
         )
         attempt = exchange.attempt
         self._try_deadline = try_deadline = inf if attempt is None else attempt.deadline
-        timeouts = exchange.timeouts  # from here on _watch without its frame: 0.1 µs less
+        timeouts = exchange.timeouts  # from here on `_watch` without its frame: 0.02 µs less
         wait = timeouts.response if done else timeouts.body_idle
         deadline = inf if wait is None else now + wait
         if try_deadline < deadline:  # noqa: PLR1730 - min() is a call
