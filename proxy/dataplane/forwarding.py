@@ -15,6 +15,7 @@ Networks = tuple[IPv4Network | IPv6Network, ...]
 
 VIA: Final = b"Via: 1.1 sluice\r\n"
 MAX_HOPS: Final = 10  # as many of our own kind in Via are a loop
+_HOST: Final = b"X-Forwarded-Host: "
 _MAX_REQUEST_ID: Final = 128
 _REPLACED: Final = frozenset({b"x-forwarded-for", b"x-forwarded-proto", b"x-forwarded-host", b"x-request-id"})
 
@@ -48,7 +49,7 @@ class Origin:
         self.client = client
         self.trusted = trusted if is_trusted(client, trusted) else ()
         self._bits = bits
-        self._prefix = _lines(_node(client), b"http")
+        self._prefix = _lines(_node(client), b"http") + _HOST
 
     def describe(self, head: RequestHead) -> tuple[str, bytes, bytes]:
         """(client's address, its scheme, the field lines to add) for one request."""
@@ -57,6 +58,8 @@ class Origin:
         bits = self._bits
         number = hexlify(bits(128).to_bytes(16))  # b"%032x" takes 0.2 µs more
         lines: tuple[bytes, ...] = (self._prefix, head.host, b"\r\nX-Request-Id: ", number, b"\r\n")
+        if not head.host:  # HTTP/1.0: an empty field would say that there was one
+            lines = (self._prefix.removesuffix(_HOST), b"X-Request-Id: ", number, b"\r\n")
         if not head.flags & TRACEPARENT:
             lines += (b"traceparent: 00-", number, b"-", number[:16], b"-01\r\n")
         return self.client, b"http", b"".join(lines)
@@ -71,7 +74,8 @@ class Origin:
         given = told.get(b"x-request-id", b"")
         number = b"%032x" % self._bits(128)
         request_id = given if 0 < len(given) <= _MAX_REQUEST_ID else number
-        lines = [prefix, host, b"\r\nX-Request-Id: ", request_id, b"\r\n"]
+        named = b"%b%b\r\n" % (_HOST, host) if host else b""
+        lines = [prefix, named, b"X-Request-Id: ", request_id, b"\r\n"]
         lines += [b"%b: %b\r\n" % pair for pair in told.items() if pair[0] not in _REPLACED]
         if not head.flags & TRACEPARENT:
             lines.append(b"traceparent: 00-%b-%b-01\r\n" % (number, number[:16]))
@@ -96,7 +100,7 @@ def is_loop(via: bytes) -> bool:
 
 
 def _lines(chain: bytes, scheme: bytes) -> bytes:
-    return b"X-Forwarded-For: %b\r\nX-Forwarded-Proto: %b\r\n%bX-Forwarded-Host: " % (chain, scheme, VIA)
+    return b"X-Forwarded-For: %b\r\nX-Forwarded-Proto: %b\r\n%b" % (chain, scheme, VIA)
 
 
 def _node(client: str) -> bytes:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from proxy.core.address import TcpAddress, parse_address
 from proxy.dataplane.failures import EXHAUSTED, ConnectFailed, ConnectTimeout, Exhausted, TryTimeout, UpstreamReset
+from proxy.dataplane.pending import admit
 from proxy.dataplane.tunnel import Tunnel
 from proxy.dataplane.upstream import Upstream
 from proxy.dataplane.wheel import Wheel
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
     from proxy.dataplane.exchange import Exchange
     from proxy.dataplane.listener import Listener
     from proxy.pools.endpoint import Endpoint
-    from proxy.pools.state import PoolState
     from proxy.snapshot.compile import Snapshot
 
 log = logging.getLogger(__name__)
@@ -97,17 +97,6 @@ class Plane:
             _, upstream = await self.loop.create_unix_connection(protocol, address.path)
         return upstream
 
-    def admit(self, shared: "PoolState") -> None:
-        """A place in a pool has become free: let the exchange in that has waited longest."""
-        while shared.pending and shared.may_connect():
-            exchange: Exchange = shared.pending.popleft()
-            try:
-                exchange.admitted()
-            except Exception:
-                # Called from another exchange's end, which must not suffer for it.
-                log.exception("a request that had waited failed: %r", exchange)
-                exchange.spoil("internal_error")
-
     # -- tunnels
 
     def open_tunnel(
@@ -120,7 +109,7 @@ class Plane:
             self.tunnels.discard(tunnel)
             endpoint.tunnels -= 1
             endpoint.shared.connections -= 1
-            self.admit(endpoint.shared)
+            admit(endpoint.shared)
             on_close()
 
         tunnel = Tunnel(self.wheel, endpoint, attempt.exchange.timeouts.tunnel_idle, closed)

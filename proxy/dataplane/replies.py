@@ -38,6 +38,12 @@ def phrase(status: int) -> bytes:
     return PHRASES.get(status, b"")
 
 
+def own(reason: str) -> tuple[int, str, str]:
+    """(status, reason, sentence) of one of the REPLIES."""
+    status, message = REPLIES[reason]
+    return status, reason, message
+
+
 def text_reply(status: int, reason: str, message: str) -> tuple[ResponseHead, bytes]:
     """Head and body of a reply of our own."""
     body = f"{status} {message}\n".encode()

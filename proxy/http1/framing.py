@@ -1,4 +1,4 @@
-"""Chunked bodies (RFC 9112 §7.1) taken apart: any pieces in, payload out, framing and extensions gone."""
+"""Bodies taken apart, chunked ones (RFC 9112 §7.1) and those of known length: any pieces in, payload out."""
 
 import re
 from typing import Final
@@ -20,6 +20,35 @@ _BEGUN_SIZE_LINE = re.compile(rb"[0-9A-Fa-f]{1,16}(?:;[^\0-\x08\n-\x1f\x7f]*)?\r
 _CODES = names.Codes(names.trailer_code)
 
 _SIZE, _DATA, _DATA_END, _TRAILERS, _DONE = range(5)
+
+
+class LengthDecoder:
+    """The reader of one body of known length: as `ChunkedDecoder`, with nothing that could be wrong.
+
+    `left` is how many bytes are still to come.
+    """
+
+    __slots__ = ("left", "rest")
+
+    trailers: Final = b""
+
+    def __init__(self, length: int) -> None:
+        self.left = length
+        self.rest = b""
+
+    @property
+    def done(self) -> bool:
+        """Whether the body is complete."""
+        return not self.left
+
+    def feed(self, data: bytes) -> bytes:
+        """The payload in these bytes."""
+        left = self.left = self.left - len(data)
+        if left >= 0:
+            return data
+        self.left = 0
+        self.rest = data[left:]
+        return data[:left]
 
 
 class ChunkedDecoder:

@@ -1,11 +1,15 @@
 """What a master tells its successor in the same process: it execs itself, and descriptors and children stay."""
 
 import os
-from typing import Self
+from typing import Self, cast
 
 import msgspec
 
+from proxy.channel import messages as say
 from proxy.channel.messages import Parts
+from proxy.supervisor.child import ChildProcess
+from proxy.supervisor.children import Children
+from proxy.supervisor.sockets import socket_of
 
 
 class HeldChild(msgspec.Struct, frozen=True):
@@ -23,6 +27,28 @@ class HeldChild(msgspec.Struct, frozen=True):
     descriptor: int
     unread: bytes
     unsent: bytes
+
+
+def hold(child: ChildProcess) -> HeldChild:
+    """Let go of a child, so that the successor can take it over."""
+    descriptor = child.link.fileno
+    unread, unsent = child.link.stop()
+    os.set_inheritable(descriptor, True)
+    return HeldChild(
+        child.id, child.role, child.slot, child.pid, child.era, child.state, child.generation, child.protocol,
+        child.is_doomed, descriptor, unread, unsent,
+    )  # fmt: skip
+
+
+def take_over(held: HeldChild, children: Children, now: float) -> None:
+    """Take a child over from the predecessor."""
+    link = children.link(socket_of(held.descriptor), held.id, held.unread)
+    link.resume(held.unsent)
+    child = ChildProcess(
+        held.id, cast("say.Role", held.role), held.slot, held.pid, held.era, now, link,
+        cast("say.ChildState", held.state), held.generation, held.protocol, held.is_doomed,
+    )  # fmt: skip
+    children.add(child)
 
 
 class Handover(msgspec.Struct, frozen=True):

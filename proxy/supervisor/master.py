@@ -1,57 +1,52 @@
-"""The master: starts children, replaces those that die, passes their messages on, and ends with the last of them.
+"""The master: starts children, replaces those that die, gives new ones what is in force, and ends with the last one.
 
-It knows what new children are to be given (`Keep`), never what it means. It reads only messages that are for itself.
+It knows what new children are to be given (`Keep`), never what it means.
 """
 
 import asyncio
 import logging
 import os
 import signal
-import socket
 import sys
 from collections import defaultdict
 from collections.abc import Callable
-from typing import Final, NoReturn, cast
+from typing import cast
 
 import msgspec
 
 from proxy.channel import messages as say
-from proxy.channel.frames import CONTROLLER, MASTER, Frame
-from proxy.channel.link import Link, decode
+from proxy.channel.frames import MASTER
 from proxy.supervisor import systemd
 from proxy.supervisor.backoff import Backoff
-from proxy.supervisor.child import ChildProcess, environment, spawn
-from proxy.supervisor.handover import Handover, HeldChild
+from proxy.supervisor.child import ChildProcess
+from proxy.supervisor.children import PATIENCE, Children
+from proxy.supervisor.handover import Handover, hold, take_over
+from proxy.supervisor.restart import HotRestart
 from proxy.supervisor.sockets import Sockets
 
 log = logging.getLogger("sluice")
 
-PATIENCE: Final = 3.0  # seconds a child gets, beyond what it was promised, before it is killed
-TRIAL: Final = 30.0  # seconds for the code on disk to show that it starts
-COMING_UP: Final = 30.0  # seconds for everything of a restart to be ready, or it is called off
-_MOST_WAITING: Final = 64 * 1024 * 1024  # bytes that a child has not read: it is stopped, and will be replaced
-
 
 class Master:
-    """Everything the master process has. `run` returns the exit status."""
+    """Everything the master process has. `run` returns the exit status.
+
+    `kept` is what was committed last, less its parts and notes, which stand apart; None before the first time.
+    """
 
     def __init__(self, loop: asyncio.AbstractEventLoop, config: str) -> None:
         self.loop = loop
         self.config = config
         self.sockets = Sockets()
-        self.children: dict[int, ChildProcess] = {}
-        self.era = 0
+        self.children = Children(loop, self._obey)
         self.kept: say.Keep | None = None
         self.notes: dict[str, bytes] = {}
         self.parts: say.Parts = {}
-        self.restarts = 0
-        self._next_id = 1
+        self.is_stopping = False
+        self._restart = HotRestart(self)
+        self._restarts = 0  # of workers, each by itself
         self._backoffs: defaultdict[tuple[str, int], Backoff] = defaultdict(Backoff)
         self._has_served = False
-        self._stopping = False
         self._interrupted = False
-        self._restarting = False
-        self._can_call_off = False  # while the new era comes up, and the old one has not been told to go
         self._status: asyncio.Future[int] = loop.create_future()
         self.sockets.given = systemd.listening(os.environ)
 
@@ -62,158 +57,102 @@ class Master:
             signal.SIGINT: self._interrupt,
             signal.SIGHUP: self._reload,
             signal.SIGUSR1: self._reopen,
-            signal.SIGUSR2: self._restart,
-            signal.SIGCHLD: self._reap,
+            signal.SIGUSR2: self._restart.begin,
+            signal.SIGCHLD: self.reap,
         }
         for number, handler in handlers.items():
             self.loop.add_signal_handler(number, handler)
         if not self.children:
-            self._start_controller()
+            self.start_controller()
         else:
-            self._go_on()
+            self._restart.go_on()
         return await self._status
 
     # -- children
 
-    def _start_controller(self, *, passive: bool = False) -> ChildProcess:
-        child = self._spawn("controller", 0)
+    def start_controller(self, *, passive: bool = False) -> None:
+        """Start one; a passive one waits until it is told that the one in charge has gone."""
+        child = self.children.start("controller", 0)
         binds, descriptors = self.sockets.of_controller()
-        start = say.StartController(self.config, self._generation, self.parts, self.notes, self._seen(), binds, passive)
+        seen = self.children.seen()
+        start = say.StartController(self.config, self._generation, self.parts, self.notes, seen, binds, passive)
         child.link.send(MASTER, start, descriptors)
         child.is_passive = passive
-        return child
-
-    def _start_worker(self, slot: int) -> ChildProcess | None:
-        kept = self.kept
-        if kept is None:
-            return None
-        child = self._spawn("worker", slot)
-        self._give(child, kept)
-        return child
 
     def _give(self, child: ChildProcess, kept: say.Keep) -> None:
+        """Tell a worker what is in force."""
         child.generation = kept.generation
-        shared = tuple(self.sockets.shared)
-        start = say.StartWorker(
-            child.slot, kept.generation, self.parts, kept.binds, self.notes.get("health", b""), shared
-        )
+        health, shared = self.notes.get("health", b""), tuple(self.sockets.shared)
+        start = say.StartWorker(child.slot, kept.generation, self.parts, kept.binds, health, shared)
         child.link.send(MASTER, start, self.sockets.of_slot(kept.binds, child.slot))
 
-    def _spawn(self, role: say.Role, slot: int) -> ChildProcess:
-        number = self._next_id
-        self._next_id += 1
-        pid, link = spawn(role, lambda sock: self._link(sock, number))
-        child = ChildProcess(number, role, slot, pid, self.era, self.loop.time(), link)
-        self.children[number] = child
-        return child
-
-    def _link(self, sock: socket.socket, number: int, unread: bytes = b"") -> Link:
-        return Link(
-            self.loop,
-            sock,
-            lambda frame: self._received(number, frame),
-            lambda: None,  # its end is what SIGCHLD tells of
-            unread=unread,
-        )
-
-    def _fill(self) -> None:
-        """Start what is missing, and end what is too much."""
-        if self._stopping or self.kept is None:
+    def fill(self) -> None:
+        """Start workers that are missing, and end those that are too many."""
+        kept = self.kept
+        if self.is_stopping or kept is None:
             return
-        slots = {child.slot for child in self._current("worker")}
-        for slot in range(self.kept.workers):
+        slots = {child.slot for child in self.children.current("worker")}
+        for slot in range(kept.workers):
             if slot not in slots:
-                self._start_worker(slot)
-        for child in self._current("worker"):
-            if child.slot >= self.kept.workers:
-                self._drain(child, closes=True)
+                self._give(self.children.start("worker", slot), kept)
+        for child in self.children.current("worker"):
+            if child.slot >= kept.workers:
+                self.drain(child, closes=True)
 
-    def _current(self, role: say.Role) -> list[ChildProcess]:
-        """Those of this era that were not told to end."""
-        return [
-            child
-            for child in self.children.values()
-            if child.role == role and child.era == self.era and not child.is_doomed
-        ]
+    def drain(self, child: ChildProcess, *, closes: bool = False) -> None:
+        """Let it finish what it has; `closes`: its sockets end with it."""
+        grace = self.kept.restart_grace if self.kept and child.role == "worker" else 0.0
+        self.children.drain(child, grace, closes=closes)
 
-    def _controller(self) -> ChildProcess | None:
-        """The one in charge: of the oldest era there is."""
-        found = [child for child in self.children.values() if child.role == "controller" and not child.is_doomed]
-        return min(found, key=lambda child: child.era, default=None)
+    def activation(self) -> say.Activate:
+        """What a passive controller is told when it takes over."""
+        return say.Activate(self._generation, self.parts, self.notes, self.children.seen())
+
+    @property
+    def has_all_workers(self) -> bool:
+        """Is there a ready one of this era in every slot?"""
+        return len(self.children.ready("worker")) >= (self.kept.workers if self.kept else 0)
 
     @property
     def _generation(self) -> int:
         return self.kept.generation if self.kept else 0
 
-    def _seen(self) -> tuple[say.Child, ...]:
-        return tuple(child.seen() for child in self.children.values())
-
-    def _tell_controller(self, message: say.Message) -> None:
-        controller = self._controller()
-        if controller is not None:
-            controller.link.send(MASTER, message)
-
     def _tell_children(self) -> None:
-        self._tell_controller(say.Children(self._seen(), self.restarts))
-
-    def _drain(self, child: ChildProcess, *, closes: bool = False) -> None:
-        """A successor is there, or no use any more (then its sockets close with it): let it finish."""
-        if child.is_doomed:
-            return
-        child.is_doomed = True
-        child.state = "draining"
-        child.link.send(MASTER, say.Drain(restart=True, closes=closes))
-        grace = self.kept.restart_grace if self.kept and child.role == "worker" else 0.0
-        self.loop.call_later(grace + PATIENCE, self._kill_if_there, child)
-
-    def _kill_if_there(self, child: ChildProcess) -> None:
-        if self.children.get(child.id) is child:
-            log.warning("%s %d does not end: killed", child.role, child.pid)
-            self._kill(child)
-
-    def _kill(self, child: ChildProcess) -> None:
-        child.is_doomed = True
-        child.kill(signal.SIGKILL)
+        self.children.tell_controller(say.Children(self.children.seen(), self._restarts))
 
     # -- ends of children
 
-    def _reap(self) -> None:
-        for child in tuple(self.children.values()):
-            try:
-                pid, status = os.waitpid(child.pid, os.WNOHANG)
-            except ChildProcessError:
-                pid, status = child.pid, 0
-            if pid:
-                self._ended(child, os.waitstatus_to_exitcode(status))
+    def reap(self) -> None:
+        """Some child has ended: see which, and what that means."""
+        for child, status in self.children.reap():
+            self._ended(child, status)
 
     def _ended(self, child: ChildProcess, status: int) -> None:
-        del self.children[child.id]
-        child.link.close()
-        if self._stopping:
+        if self.is_stopping:
             self._go_on_stopping()
             return
-        if child.era == self.era and not child.is_doomed:
+        if child.era == self.children.era and not child.is_doomed:
             self._replace_dead(child, status)
         elif child.role == "controller":
-            self._promote()
+            self._restart.controller_ended()
         self._tell_children()
 
     def _replace_dead(self, child: ChildProcess, status: int) -> None:
         backoff = self._backoffs[child.role, child.slot]
         delay = backoff.delay(self.loop.time() - child.started)
-        if backoff.is_hopeless and self._can_call_off:
-            self._call_off("the new version does not start")
+        if backoff.is_hopeless and self._restart.fails("the new version does not start"):
             return
         if backoff.is_hopeless and not self._has_served:
             log.critical("%s died %d times while starting: giving up", child.role, backoff.deaths)
             self._end_at_once(1)
             return
-        self.restarts += child.role == "worker"
+        self._restarts += child.role == "worker"
         log.error("%s %d ended with status %d: replaced in %.1f s", child.role, child.pid, status, delay)
-        if child.role == "worker":
-            self._later(delay, self._fill)
-        else:
-            self._later(delay, self._new_controller)
+        self._later(delay, self.fill if child.role == "worker" else self.new_controller)
+
+    def forget_deaths(self) -> None:
+        """Whatever died lately, what is started now has not."""
+        self._backoffs.clear()
 
     def _later(self, delay: float, action: Callable[[], None]) -> None:
         """At once means now: nobody waits for a turn of the loop."""
@@ -222,30 +161,12 @@ class Master:
         else:
             action()
 
-    def _new_controller(self) -> None:
-        if not self._stopping and not self._current("controller"):
-            self._start_controller(passive=any(child.role == "controller" for child in self.children.values()))
+    def new_controller(self) -> None:
+        """Start one if there is none of this era; while one of another is there, doomed or not, it waits."""
+        if not self.is_stopping and not self.children.current("controller"):
+            self.start_controller(passive=any(child.role == "controller" for child in self.children))
 
     # -- messages
-
-    def _received(self, number: int, frame: Frame) -> None:
-        child = self.children.get(number)
-        if child is None:
-            return
-        if frame.peer == MASTER:
-            try:
-                self._obey(child, decode(frame.body))
-            except msgspec.DecodeError as error:
-                log.warning("%s %d says what this version does not understand: %s", child.role, child.pid, error)
-            return
-        target = self._controller() if frame.peer == CONTROLLER else self.children.get(frame.peer)
-        if target is not None and target.protocol == child.protocol:
-            target.link.forward(child.id, frame.body, frame.descriptors)
-        for descriptor in frame.descriptors:
-            os.close(descriptor)
-        if target is not None and target.link.waiting > _MOST_WAITING:
-            log.error("%s %d reads nothing: killed", target.role, target.pid)
-            target.kill(signal.SIGKILL)
 
     def _obey(self, child: ChildProcess, message: say.Message) -> None:
         match message:
@@ -264,7 +185,7 @@ class Master:
             case say.Replace():
                 self._replace(message.id)
             case say.Restart():
-                self._restart()
+                self._restart.begin()
             case say.Applied():
                 child.generation = message.generation
             case _:
@@ -278,57 +199,56 @@ class Master:
         if child.state == "starting":
             child.state = "ready"
             child.link.send(MASTER, say.Serve())
-        if child.role == "worker" and len(self._ready_workers()) == (self.kept.workers if self.kept else 0):
+        if child.role == "worker" and self.has_all_workers:
             if not self._has_served:
                 systemd.notify("READY=1", os.environ)
             self._has_served = True
         self._tell_children()
-        if self._can_call_off:
-            self._replace_era()
-        self._promote()
-
-    def _ready_workers(self) -> list[ChildProcess]:
-        return [child for child in self._current("worker") if child.state == "ready"]
+        self._restart.child_ready()
 
     def _failed(self, child: ChildProcess, failed: say.Failed) -> None:
         for problem in failed.problems:
             print(problem, file=sys.stderr)  # noqa: T201 - what a user who just started it reads
-        if self._can_call_off and child.era == self.era:
-            self._call_off("; ".join(failed.problems))
-        elif child.role == "controller" and self.kept is None:
+        if child.era == self.children.era and self._restart.fails("; ".join(failed.problems)):
+            return
+        if child.role == "controller" and self.kept is None:
             self._end_at_once(1)
         else:
             child.link.send(MASTER, say.Drain())  # what is in its way may go away: another tries later
 
     def _bind(self, child: ChildProcess, bind: say.Bind) -> None:
-        if self._stopping:  # our ends of the sockets are closed already
+        if self.is_stopping:  # our ends of the sockets are closed already
             child.link.send(MASTER, say.Bound(dict.fromkeys((*bind.binds, *bind.own), "the proxy is ending")))
             return
-        kept = self.kept
-        if kept is not None:  # what was bound for a change that was not to be has nobody who serves it
-            self.sockets.keep_only(kept.binds, kept.own, kept.workers)
+        self._unbind()
         failed = self.sockets.bind(bind.binds, bind.own, bind.workers)
-        if failed and kept is not None:
-            self.sockets.keep_only(kept.binds, kept.own, kept.workers)
+        if failed:
+            self._unbind()
         passed = tuple(address for address in bind.own if address in self.sockets.own)
         descriptors = tuple(self.sockets.own[address].fileno() for address in passed)
-        for worker in self._current("worker"):
+        for worker in self.children.current("worker"):
             if not failed and worker.slot < bind.workers:
                 there = say.Sockets(bind.binds, tuple(self.sockets.shared))
                 worker.link.send(MASTER, there, self.sockets.of_slot(bind.binds, worker.slot))
         child.link.send(MASTER, say.Bound(failed, passed), descriptors)
 
+    def _unbind(self) -> None:
+        """Leave what was bound for a change that was not to be: nobody serves it."""
+        kept = self.kept
+        if kept is not None:
+            self.sockets.keep_only(kept.binds, kept.own, kept.workers)
+
     def _keep(self, child: ChildProcess, keep: say.Keep) -> None:
-        if child is not self._controller():
+        if child is not self.children.controller:
             return
         self.kept = msgspec.structs.replace(keep, parts={}, notes={})
         self.parts.update(keep.parts)
         for name in keep.dropped:
             self.parts.pop(name, None)
         self.notes.update(keep.notes)
-        child.link.send(MASTER, say.Kept(keep.generation, self._seen()))
+        child.link.send(MASTER, say.Kept(keep.generation, self.children.seen()))
         self.sockets.keep_only(keep.binds, keep.own, keep.workers)
-        self._fill()
+        self.fill()
 
     def _replace(self, number: int) -> None:
         child = self.children.get(number)
@@ -338,43 +258,15 @@ class Master:
 
     # -- hot restart
 
-    def _restart(self) -> None:
-        """Restart with the code that is on disk now; with what runs, if that does not start."""
-        if self._stopping or self._restarting or self.kept is None:
-            self._tell_controller(say.Restarting("a restart or the end is under way, or nothing was started yet"))
-            return
-        self._restarting = True
-        self.loop.create_task(self._try_and_exec()).add_done_callback(lambda task: task.result())
-
-    async def _try_and_exec(self) -> None:
-        log.info("restart: trying the code on disk")
-        trial = await asyncio.create_subprocess_exec(
-            sys.executable, "-P", "-m", "proxy.supervisor", "--check-start", self.config, env=environment(),
-            stdin=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.DEVNULL,
-        )  # fmt: skip
-        try:
-            _, said = await asyncio.wait_for(trial.communicate(), TRIAL)
-        except TimeoutError:
-            trial.kill()
-            said = b"it takes longer than 30 s"
-        if trial.returncode != 0 or self._stopping:
-            self._restarting = False
-            why = said.decode(errors="replace").strip().rpartition("\n")[2]
-            log.error("restart refused, everything stays as it is: %s", why)
-            self._tell_controller(say.Restarting(f"the code on disk does not start: {why}"))
-            return
-        self._exec()
-
-    def _exec(self) -> NoReturn:
+    def hand_over(self) -> Handover:
+        """Let go of everything, for the master after the exec. Only with something kept."""
         kept = cast("say.Keep", self.kept)
-        for number in (signal.SIGCHLD, signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2):
-            # Blocked, not handled: what comes in between waits for the successor.
-            signal.pthread_sigmask(signal.SIG_BLOCK, {number})
-        handover = Handover(
+        slots, shared, own_sockets = self.sockets.hold()
+        return Handover(
             config=self.config,
-            next_id=self._next_id,
-            era=self.era + 1,
-            restarts=self.restarts,
+            next_id=self.children.next_id,
+            era=self.children.era + 1,
+            restarts=self._restarts,
             generation=kept.generation,
             parts=self.parts,
             notes=self.notes,
@@ -383,118 +275,48 @@ class Master:
             workers=kept.workers,
             restart_grace=kept.restart_grace,
             shutdown=kept.shutdown,
-            children=tuple(map(_held, self.children.values())),
-            slots={a: {slot: _kept_open(sock) for slot, sock in s.items()} for a, s in self.sockets.slots.items()},
-            shared={address: _kept_open(sock) for address, sock in self.sockets.shared.items()},
-            own_sockets={address: _kept_open(sock) for address, sock in self.sockets.own.items()},
+            children=tuple(map(hold, self.children)),
+            slots=slots,
+            shared=shared,
+            own_sockets=own_sockets,
         )
-        descriptor = handover.to_file()
-        arguments = [sys.executable, "-P", "-m", "proxy.supervisor", "--resume", str(descriptor)]
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os.execve(sys.executable, arguments, environment())  # noqa: S606 - the same program again
 
     def resume(self, handover: Handover) -> None:
         """Take over what the master before this exec had."""
-        self.era = handover.era
-        self.restarts = handover.restarts
-        self._next_id = handover.next_id
+        self._restarts = handover.restarts
         self.parts, self.notes = handover.parts, handover.notes
         self.kept = say.Keep(
             handover.generation, {}, (), {}, handover.binds, handover.own, handover.workers,
             handover.restart_grace, handover.shutdown,
         )  # fmt: skip
         self._has_served = True
-        self.sockets.slots = {
-            address: {slot: _socket(number) for slot, number in slots.items()}
-            for address, slots in handover.slots.items()
-        }
-        self.sockets.shared = {address: _socket(number) for address, number in handover.shared.items()}
-        self.sockets.own = {address: _socket(number) for address, number in handover.own_sockets.items()}
+        self.sockets.take_over(handover.slots, handover.shared, handover.own_sockets)
+        self.children.era, self.children.next_id = handover.era, handover.next_id
         for held in handover.children:
-            self.children[held.id] = self._took_over(held)
-
-    def _took_over(self, held: HeldChild) -> ChildProcess:
-        link = self._link(_socket(held.descriptor), held.id, held.unread)
-        link.resume(held.unsent)
-        return ChildProcess(
-            held.id, cast("say.Role", held.role), held.slot, held.pid, held.era, self.loop.time(), link,
-            cast("say.ChildState", held.state), held.generation, held.protocol, held.is_doomed,
-        )  # fmt: skip
-
-    def _go_on(self) -> None:
-        """After the exec: start the new era beside the old one."""
-        self._restarting = self._can_call_off = True
-        signal.pthread_sigmask(signal.SIG_SETMASK, ())
-        self._reap()
-        log.info("restart: starting new workers")
-        self._fill()
-        self._start_controller(passive=True)
-        self.loop.call_later(COMING_UP, self._expire)
-
-    def _expire(self) -> None:
-        if self._can_call_off:
-            self._call_off(f"the new version does not come up within {COMING_UP:.0f} s")
-
-    def _replace_era(self) -> None:
-        """Once all of the new era is ready, the old one drains: its controller first, which hands over."""
-        workers = cast("say.Keep", self.kept).workers
-        controllers = [child for child in self._current("controller") if child.state == "ready"]
-        if len(self._ready_workers()) < workers or not controllers:
-            return
-        self._can_call_off = False
-        self._restarting = any(child.is_passive for child in controllers)
-        old = [child for child in self.children.values() if child.era < self.era and not child.is_doomed]
-        for child in old:
-            self._drain(child)
-        log.info("restart: done; the old workers finish what they have")
-
-    def _promote(self) -> None:
-        """Where no other controller is left, the one that waits takes over."""
-        controllers = [child for child in self.children.values() if child.role == "controller"]
-        if len(controllers) == 1 and controllers[0].is_passive and controllers[0].state == "ready":
-            controllers[0].is_passive = False
-            start = say.Activate(self._generation, self.parts, self.notes, self._seen())
-            controllers[0].link.send(MASTER, start)
-            self._restarting = self._can_call_off
-
-    def _call_off(self, why: str) -> None:
-        """The new era does not come up: it goes, the old one stays."""
-        log.error("restart called off, the old version stays: %s", why)
-        self._restarting = self._can_call_off = False
-        old = max((child.era for child in self.children.values() if child.era < self.era), default=self.era)
-        for child in self._current("worker") + self._current("controller"):
-            self._kill(child)
-        self.era = old
-        self._backoffs.clear()
-        self._fill()
-        self._new_controller()
-        self._tell_controller(say.Restarting(why))
+            take_over(held, self.children, self.loop.time())
 
     # -- the end
 
     def stop(self) -> None:
         """End gracefully: workers first, the controller last."""
-        if self._stopping:
+        if self.is_stopping:
             return
-        self._stopping = True
+        self.is_stopping = True
         systemd.notify("STOPPING=1", os.environ)
-        self._tell_controller(say.Signalled("stop"))
+        self.children.tell_controller(say.Signalled("stop"))
         self.sockets.release()
-        for child in self.children.values():
+        for child in self.children:
             if child.role == "worker":
                 child.link.send(MASTER, say.Drain(closes=True))
         self.loop.call_later((self.kept.shutdown if self.kept else 0.0) + PATIENCE, self._end_at_once, 0)
         self._go_on_stopping()
 
     def _go_on_stopping(self) -> None:
-        if any(child.role == "worker" for child in self.children.values()):
+        if any(child.role == "worker" for child in self.children):
             return
-        for child in self.children.values():
+        for child in self.children:
             if not child.is_doomed:
-                child.is_doomed = True
-                child.link.send(MASTER, say.Drain())
-                self.loop.call_later(PATIENCE, self._kill_if_there, child)
+                self.children.end(child, 0.0, say.Drain())
         if not self.children:
             self._finish(0)
 
@@ -507,15 +329,15 @@ class Master:
 
     def _reload(self) -> None:
         systemd.notify("RELOADING=1", os.environ)
-        self._tell_controller(say.Signalled("reload"))
+        self.children.tell_controller(say.Signalled("reload"))
 
     def _reopen(self) -> None:
-        for child in self.children.values():
+        for child in self.children:
             child.link.send(MASTER, say.Signalled("reopen"))
 
     def _end_at_once(self, status: int) -> None:
-        self._stopping = True
-        for child in self.children.values():
+        self.is_stopping = True
+        for child in self.children:
             child.kill(signal.SIGKILL)
         self._finish(status)
 
@@ -523,25 +345,3 @@ class Master:
         if not self._status.done():
             self.sockets.close()
             self._status.set_result(status)
-
-
-def _held(child: ChildProcess) -> HeldChild:
-    descriptor = child.link.fileno
-    unread, unsent = child.link.stop()
-    os.set_inheritable(descriptor, True)
-    return HeldChild(
-        child.id, child.role, child.slot, child.pid, child.era, child.state, child.generation, child.protocol,
-        child.is_doomed, descriptor, unread, unsent,
-    )  # fmt: skip
-
-
-def _kept_open(sock: socket.socket) -> int:
-    sock.set_inheritable(True)
-    return sock.fileno()
-
-
-def _socket(descriptor: int) -> socket.socket:
-    sock = socket.socket(fileno=descriptor)
-    sock.set_inheritable(False)
-    sock.setblocking(False)
-    return sock

@@ -62,6 +62,24 @@ class Sockets:
         for sock in self.shared.values():
             sock.close()
 
+    def hold(self) -> tuple[dict[str, dict[int, int]], dict[str, int], dict[str, int]]:
+        """The descriptors of `slots`, `shared` and `own`, which now stay open over an exec."""
+        slots = {
+            address: {slot: _kept_open(sock) for slot, sock in each.items()} for address, each in self.slots.items()
+        }
+        shared, own = (
+            {address: _kept_open(sock) for address, sock in table.items()} for table in (self.shared, self.own)
+        )
+        return slots, shared, own
+
+    def take_over(self, slots: dict[str, dict[int, int]], shared: dict[str, int], own: dict[str, int]) -> None:
+        """Have what `hold` gave before the exec."""
+        self.slots = {
+            address: {slot: socket_of(number) for slot, number in each.items()} for address, each in slots.items()
+        }
+        self.shared = {address: socket_of(number) for address, number in shared.items()}
+        self.own = {address: socket_of(number) for address, number in own.items()}
+
     def close(self) -> None:
         """Close everything, and take Unix sockets out of the file system."""
         self.keep_only((), (), 0)
@@ -95,6 +113,19 @@ class Sockets:
                 sock.close()
             raise
         self.slots[address] = {**slots, **made}
+
+
+def socket_of(descriptor: int) -> socket.socket:
+    """A socket that was kept open over an exec; children do not inherit it."""
+    sock = socket.socket(fileno=descriptor)
+    sock.set_inheritable(False)
+    sock.setblocking(False)
+    return sock
+
+
+def _kept_open(sock: socket.socket) -> int:
+    sock.set_inheritable(True)
+    return sock.fileno()
 
 
 def _bind_tcp(address: TcpAddress, *, reuse_port: bool = False) -> socket.socket:

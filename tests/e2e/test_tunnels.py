@@ -34,7 +34,7 @@ async def test_early_bytes_of_a_refused_upgrade_never_reach_the_origin(proxied: 
 # -- places
 
 
-@pytest.mark.parametrize("ends", ["client", "origin", "idle"])
+@pytest.mark.parametrize("ends", ["client", "origin", "idle", "half-closed"])
 async def test_tunnel_has_a_place_in_its_pool_until_it_ends(proxied: Factory, ends: str) -> None:
     leave = asyncio.Event()
 
@@ -42,10 +42,13 @@ async def test_tunnel_has_a_place_in_its_pool_until_it_ends(proxied: Factory, en
         while b"websocket" not in await reader.readuntil(b"\r\n\r\n"):
             writer.write(ANSWER)
         writer.write(SWITCHED)
+        if ends == "half-closed":
+            writer.write_eof()
         await (leave.wait() if ends == "origin" else reader.read())
 
     service = "limits: {connections: 1, pending: 1, pending_timeout: 15s}"
-    if ends == "idle":
+    is_idle = ends in ("idle", "half-closed")  # the end of one direction keeps the other no longer
+    if is_idle:
         service += "\ntimeouts: {tunnel_idle: 300ms}"
     sluice, origin = await proxied(service=service, serve=serve)
     for _ in range(3):  # a place that is given back twice, or not at all, shows by then
@@ -53,7 +56,7 @@ async def test_tunnel_has_a_place_in_its_pool_until_it_ends(proxied: Factory, en
         tunnel, waiting = await sluice.connect(), await sluice.connect()
         assert (await tunnel.ask(UPGRADE)).status == 101
         await waiting.send(GET)
-        if ends != "idle":
+        if not is_idle:
             assert await sluice.admin("/readyz") == 200  # the proxy has seen who waits
             full = await sluice.ask(GET)
             assert (full.status, full.one(b"x-sluice-reason")) == (503, b"overloaded")
@@ -61,7 +64,7 @@ async def test_tunnel_has_a_place_in_its_pool_until_it_ends(proxied: Factory, en
         leave.set()
         if ends == "origin":
             assert await tunnel.rest() == b""
-        if ends != "idle":
+        if not is_idle:
             await tunnel.close()
         assert (await waiting.response()).body == b"echo"
         for client in (tunnel, waiting):

@@ -8,13 +8,12 @@ from proxy.http1.message import NO_BODY, TRACEPARENT, RequestHead
 TRUSTED = ("10.0.0.0/8", "192.0.2.7/32", "fd00::/8")
 
 
-def head(told: dict[bytes, bytes] | None = None, flags: int = 0) -> RequestHead:
-    return RequestHead(b"GET", b"/", 1, b"shop.example.com", NO_BODY, flags, b"", None, told, 0)
-
-
-def describe(client: str, told: dict[bytes, bytes] | None = None, flags: int = 0) -> tuple[str, bytes, dict[str, str]]:
+def describe(
+    client: str, told: dict[bytes, bytes] | None = None, flags: int = 0, host: bytes = b"shop.example.com"
+) -> tuple[str, bytes, dict[str, str]]:
     origin = Origin(client, networks(TRUSTED), lambda bits: (1 << bits) - 1)
-    address, scheme, block = origin.describe(head(told, flags))
+    head = RequestHead(b"GET", b"/", 1, host, NO_BODY, flags, b"", None, told, 0)
+    address, scheme, block = origin.describe(head)
     assert block.endswith(b"\r\n")
     pairs = [line.split(": ", 1) for line in block.decode("latin-1").split("\r\n")[:-1]]
     assert len({name.lower() for name, _ in pairs}) == len(pairs), "no field twice"
@@ -77,6 +76,22 @@ def test_trusted_peer_is_believed_and_continued() -> None:
 )
 def test_client_is_the_rightmost_address_that_is_not_trusted(chain: bytes, client: str) -> None:
     assert describe("10.1.2.3", {b"x-forwarded-for": chain})[0] == client
+
+
+@pytest.mark.parametrize(
+    ("client", "told", "named"),
+    [
+        ("203.0.113.9", None, None),
+        ("203.0.113.9", {b"x-forwarded-host": b"evil"}, None),
+        ("10.1.2.3", None, None),
+        ("10.1.2.3", {b"x-forwarded-for": b"203.0.113.9"}, None),
+        ("10.1.2.3", {b"x-forwarded-host": b"www.example.com"}, "www.example.com"),
+    ],
+)
+def test_request_without_host_names_none(client: str, told: dict[bytes, bytes] | None, named: str | None) -> None:
+    fields = describe(client, told, host=b"")[2]
+    assert fields.get("x-forwarded-host") == named
+    assert fields["x-request-id"] == "f" * 32
 
 
 @pytest.mark.parametrize("given", [b"", b"x" * 129])

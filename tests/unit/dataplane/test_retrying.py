@@ -1,7 +1,6 @@
 """When the retry budget is asked: not for a way around a dead endpoint, and always in an outage."""
 
 import asyncio
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -56,13 +55,6 @@ class Stage:
 
     def _connect(self, attempt: Attempt) -> None:
         self.attempt = attempt
-
-
-@pytest.fixture
-def loop() -> Iterator[asyncio.AbstractEventLoop]:
-    loop = asyncio.new_event_loop()
-    yield loop
-    loop.close()
 
 
 @pytest.mark.parametrize(
