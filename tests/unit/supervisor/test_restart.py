@@ -48,12 +48,16 @@ class Stage:
         child.is_doomed = True
         self.drained.append(child.id)
 
+    def end(self, number: int) -> None:
+        del self.children._running[number]  # noqa: SLF001 - as reaping does
+
     def activation(self) -> say.Activate:
         return say.Activate(1, {}, {}, ())
 
     def reap(self) -> None: ...
     def fill(self) -> None: ...
     def forget_deaths(self) -> None: ...
+    def new_controller(self) -> None: ...
     def start_controller(self, *, passive: bool) -> None: ...
 
 
@@ -70,7 +74,9 @@ def rising(stage: Stage) -> tuple[Any, Any]:
     stage.add(2, "worker", 0)
     stage.children.era = 1
     stage.restart.go_on()
-    return stage.add(3, "controller", 1, "starting"), stage.add(4, "worker", 1, "starting")
+    controller = stage.add(3, "controller", 1, "starting")
+    controller.is_passive = True
+    return controller, stage.add(4, "worker", 1, "starting")
 
 
 def test_old_era_drains_once_all_of_the_new_one_is_ready(stage: Stage) -> None:
@@ -81,7 +87,10 @@ def test_old_era_drains_once_all_of_the_new_one_is_ready(stage: Stage) -> None:
     controller.state = "ready"
     stage.restart.child_ready()
     assert stage.drained == [1, 2]
-    assert controller.link.sent == []
+    stage.restart.controller_ended()
+    assert controller.link.sent == []  # the old one is still there
+    stage.end(1)
+    stage.restart.controller_ended()
     stage.restart.controller_ended()
     assert [type(message) for message in controller.link.sent] == [say.Activate]
     assert not stage.restart.is_under_way
