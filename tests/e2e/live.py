@@ -37,6 +37,7 @@ async def colour_server(colour: str, tasks: set[asyncio.Task[None]]) -> asyncio.
         task = asyncio.get_running_loop().create_task(serve(reader, writer))
         tasks.add(task)
         task.add_done_callback(tasks.discard)
+        task.add_done_callback(lambda _: writer.close())  # also of one that was cancelled before it began
 
     return await asyncio.start_server(accept, "127.0.0.1", 0)
 

@@ -54,7 +54,7 @@ async def test_every_response_after_an_answered_flip_has_its_colour(live: Factor
     proxy = await live(workers=2)
     async with proxy.load(4) as load:
         for number in range(FLIPS):
-            # Faster than one every 50 ms, since nothing waits: a flip is answered, and what it says is asked for.
+            # In full as many as one every 50 ms for 10 s.
             colour = ("green", "blue")[number % 2]
             status, _ = await proxy.call("POST", "/v1/services/shop/flip", {"to": colour})
             assert status == 200

@@ -53,6 +53,7 @@ async def moody() -> AsyncIterator[Callable[..., Awaitable[Moody]]]:
             task = asyncio.get_running_loop().create_task(origin.serve(reader, writer))
             tasks.add(task)
             task.add_done_callback(tasks.discard)
+            task.add_done_callback(lambda _: writer.close())  # also of one that was cancelled before it began
 
         servers.append(await asyncio.start_server(accept, host, port))
         origin.port = servers[-1].sockets[0].getsockname()[1]

@@ -100,6 +100,7 @@ async def test_grace_of_a_restart_ends_websockets_and_no_request(chatting: Facto
         await load.more(100)
     assert load.failures == []
     assert len(proxy.workers()) == 2
+    assert "does not end: killed" not in proxy.output, "they have closed them themselves"
 
 
 @pytest.mark.parametrize(
