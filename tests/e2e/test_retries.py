@@ -2,7 +2,6 @@
 
 import asyncio
 import socket
-from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator
 from typing import Any
 
@@ -191,9 +190,14 @@ async def test_budget_bounds_retries_of_an_outage(proxied: Factory) -> None:
 async def test_endpoint_that_keeps_failing_is_ejected(sluice: Factory, origin: Factory) -> None:
     bad, good = await origin(answer=BROKEN), await origin()
     proxy = await sluice(several([bad.address, good.address]))
-    seen = Counter([(await proxy.ask(GET)).status for _ in range(30)])
-    assert seen == {500: 5, 200: 25}
-    assert len(bad.requests) == 5
+    seen: list[int] = []
+    async with asyncio.timeout(15):
+        while seen[-20:] != [200] * 20:  # the controller decides: a request more may be on its way meanwhile
+            seen.append((await proxy.ask(GET)).status)
+    failed = len(bad.requests)
+    assert failed >= 5
+    assert {(await proxy.ask(GET)).status for _ in range(20)} == {200}
+    assert len(bad.requests) == failed == seen.count(500)
 
 
 async def test_ejected_endpoint_comes_back(sluice: Factory, origin: Factory) -> None:

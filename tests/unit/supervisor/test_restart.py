@@ -49,7 +49,7 @@ class Stage:
         self.drained.append(child.id)
 
     def end(self, number: int) -> None:
-        del self.children._running[number]  # noqa: SLF001 - as reaping does
+        del self.children._running[number]  # as reaping does
 
     def activation(self) -> say.Activate:
         return say.Activate(1, {}, {}, ())
