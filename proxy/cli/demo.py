@@ -34,6 +34,8 @@ Sluicegate is at work on http://{AT} (open it in a browser, too). In another ter
   see the split      for i in $(seq 20); do curl -s {AT} | head -1; done | sort | uniq -c
   force the canary   curl -s -H 'X-Canary: true' {AT}
   stick by cookie    for i in $(seq 5); do curl -s -b .demo/jar -c .demo/jar {AT} | head -1; done
+  move the weights   edit .demo/demo.yaml, e.g. canary: 50, and see the split again
+  flip, and back     .venv/bin/sluice flip shop green; .venv/bin/sluice undo shop
   is it ready?       curl -s {HOST}:{ADMIN_PORT}/readyz
 
 The configuration at work is .demo/demo.yaml, a copy of config/demo.yaml. Ctrl-C ends it all.
