@@ -70,6 +70,8 @@ class Handover(msgspec.Struct, frozen=True):
     slots: dict[str, dict[int, int]]
     shared: dict[str, int]
     own_sockets: dict[str, int]
+    given: dict[str, int] = {}
+    lent: tuple[str, ...] = ()
 
     def to_file(self) -> int:
         """The descriptor of an inheritable file that has it."""

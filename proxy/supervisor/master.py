@@ -22,7 +22,7 @@ from proxy.supervisor.child import ChildProcess
 from proxy.supervisor.children import PATIENCE, Children
 from proxy.supervisor.handover import Handover, hold, take_over
 from proxy.supervisor.restart import HotRestart
-from proxy.supervisor.sockets import Sockets
+from proxy.supervisor.sockets import Sockets, socket_of
 
 log = logging.getLogger("sluice")
 
@@ -202,6 +202,8 @@ class Master:
         if child.role == "worker" and self.has_all_workers:
             if not self._has_served:
                 systemd.notify("READY=1", os.environ)
+                for address in self.sockets.given:
+                    log.warning("systemd listens at %s for us, but no listener does: who connects there waits", address)
             self._has_served = True
         self._tell_children()
         self._restart.child_ready()
@@ -279,6 +281,8 @@ class Master:
             slots=slots,
             shared=shared,
             own_sockets=own_sockets,
+            given=self.sockets.hold_given(),
+            lent=tuple(self.sockets.lent),
         )
 
     def resume(self, handover: Handover) -> None:
@@ -291,6 +295,8 @@ class Master:
         )  # fmt: skip
         self._has_served = True
         self.sockets.take_over(handover.slots, handover.shared, handover.own_sockets)
+        self.sockets.given = {address: socket_of(number) for address, number in handover.given.items()}
+        self.sockets.lent = set(handover.lent)
         self.children.era, self.children.next_id = handover.era, handover.next_id
         for held in handover.children:
             take_over(held, self.children, self.loop.time())

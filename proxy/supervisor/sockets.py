@@ -16,13 +16,17 @@ BACKLOG: Final = 4096
 
 
 class Sockets:
-    """Every listening socket of this proxy. `own` are the controller's."""
+    """Every listening socket of this proxy. `own` are the controller's.
+
+    Those of systemd are `lent`: while nothing is served there they are in `given`, and their files are never removed.
+    """
 
     def __init__(self) -> None:
         self.slots: dict[str, dict[int, socket.socket]] = {}
         self.shared: dict[str, socket.socket] = {}
         self.own: dict[str, socket.socket] = {}
-        self.given: dict[str, socket.socket] = {}  # by systemd, not taken yet
+        self.given: dict[str, socket.socket] = {}
+        self.lent: set[str] = set()
 
     def bind(self, binds: tuple[str, ...], own: tuple[str, ...], workers: int) -> dict[str, str]:
         """Have a socket for every address and worker; why there is none, by address, where one can't be had."""
@@ -52,7 +56,14 @@ class Sockets:
                 slots.pop(slot).close()
         for table, wanted in ((self.shared, binds), (self.own, own)):
             for address in table.keys() - set(wanted):
-                _close(address, table.pop(address))
+                self._leave(address, table.pop(address))
+
+    def _leave(self, address: str, sock: socket.socket) -> None:
+        if address not in self.lent:
+            _close(address, sock)
+            return
+        self.lent.discard(address)
+        self.given[address] = sock
 
     def release(self) -> None:
         """Leave listening to the workers: a socket that only the master holds takes connections nobody serves."""
@@ -72,6 +83,10 @@ class Sockets:
         )
         return slots, shared, own
 
+    def hold_given(self) -> dict[str, int]:
+        """As `hold`, of what systemd gave and nobody serves."""
+        return {address: _kept_open(sock) for address, sock in self.given.items()}
+
     def take_over(self, slots: dict[str, dict[int, int]], shared: dict[str, int], own: dict[str, int]) -> None:
         """Have what `hold` gave before the exec."""
         self.slots = {
@@ -83,10 +98,13 @@ class Sockets:
     def close(self) -> None:
         """Close everything, and take Unix sockets out of the file system."""
         self.keep_only((), (), 0)
+        for sock in self.given.values():
+            sock.close()
 
     def _bind(self, address: str, workers: int, *, is_own: bool) -> None:
         if address in self.given:
             (self.own if is_own else self.shared)[address] = self.given.pop(address)
+            self.lent.add(address)
             return
         parsed = parse_address(address)
         if is_own:

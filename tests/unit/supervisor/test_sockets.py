@@ -129,3 +129,20 @@ def test_release_leaves_listening_to_the_workers(sockets: Sockets, free: str, tm
     assert connects(free)
     os.close(worker)
     assert not connects(free)
+
+
+def test_socket_that_was_given_is_given_back_and_its_file_stays(sockets: Sockets, tmp_path: Path) -> None:
+    bind = f"unix:{tmp_path}/front"
+    given = socket.socket(socket.AF_UNIX)
+    given.bind(f"{tmp_path}/front")
+    given.listen()
+    sockets.given[bind] = given
+    for _ in range(2):  # served, left, and served again
+        assert sockets.bind((bind,), (), 1) == {}
+        assert (sockets.given, sockets.of_slot((bind,), 0)) == ({}, (given.fileno(),))
+        sockets.keep_only((), (), 1)
+        assert sockets.given == {bind: given}
+    descriptor = given.fileno()
+    sockets.close()
+    assert not is_open(descriptor)
+    assert (tmp_path / "front").is_socket()
