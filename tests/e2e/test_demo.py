@@ -1,6 +1,7 @@
 """`sluice demo`: starts what it says, splits traffic, refuses taken ports, and leaves nothing behind."""
 
 import asyncio
+import fcntl
 import signal
 import socket
 import subprocess
@@ -28,6 +29,14 @@ pytestmark = pytest.mark.skipif(
 
 
 DEMO = [sys.executable, "-c", "import sys; from proxy.cli.demo import demo; sys.exit(demo())"]
+
+
+@pytest.fixture(autouse=True)
+def turn(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """One at a time: the demo's ports are fixed, and tests run side by side."""
+    with (tmp_path_factory.getbasetemp().parent / "demo.lock").open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
 
 
 @pytest.fixture
