@@ -7,6 +7,7 @@ import asyncio
 import logging
 import socket
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
 from functools import partial
 from typing import Any, Final, cast
 
@@ -27,6 +28,7 @@ log = logging.getLogger("sluice")
 
 _GRACE: Final = 2.0  # seconds that a running call may take when the server closes
 _HEAD_PATIENCE: Final = 15.0  # seconds for the first request of a connection
+_LAST_PATIENCE: Final = 0.8  # and when the server closes: who was let in a moment ago may still ask
 MOST_CONNECTIONS: Final = 256  # of one address
 _ALWAYS: Final = {"Cache-Control": "no-store", "Server": "sluice", "X-Content-Type-Options": "nosniff"}
 _PROMETHEUS: Final = "text/plain; version=0.0.4; charset=utf-8"
@@ -61,8 +63,17 @@ class AdminServer:
 
     async def close(self) -> None:
         """End what runs, and listen nowhere."""
+        runners = tuple(self._runners.values())
+        for address in tuple(self._runners):
+            await self.leave(address)
         self._streams.close()
-        for runner in self._runners.values():
+        await asyncio.sleep(0)  # what was accepted in this round of the loop becomes a connection in the next
+        connections = [each for runner in runners if runner.server is not None for each in runner.server.connections]
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_LAST_PATIENCE):
+                for each in connections:
+                    await cast("_Protocol", each).has_asked.wait()
+        for runner in runners:
             await runner.cleanup()
 
     # -- one request
@@ -152,7 +163,7 @@ class _Protocol(web.RequestHandler):
     def __init__(self, of: "_Server", **settings: Any) -> None:
         super().__init__(of, **settings)
         self._of = of
-        self.has_asked = False
+        self.has_asked = asyncio.Event()  # or has gone
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Take it, unless there are too many."""
@@ -162,8 +173,13 @@ class _Protocol(web.RequestHandler):
         else:
             asyncio.get_running_loop().call_later(_HEAD_PATIENCE, self._expire)
 
+    def connection_lost(self, exc: BaseException | None) -> None:
+        """It has gone."""
+        self.has_asked.set()
+        super().connection_lost(exc)
+
     def _expire(self) -> None:
-        if not self.has_asked and self.transport is not None:
+        if not self.has_asked.is_set() and self.transport is not None:
             self.transport.close()
 
     def handle_error(
@@ -187,7 +203,7 @@ class _Server(web.Server):
 
 def _make_request(message: Any, payload: Any, protocol: Any, writer: Any, task: Any) -> web.BaseRequest:
     """A request; one of a version that we do not speak is marked, and answered in the one that we do."""
-    protocol.has_asked = True
+    protocol.has_asked.set()
     strange = message.version not in (HttpVersion10, HttpVersion11)
     if strange:
         message = message._replace(version=HttpVersion11, should_close=True)

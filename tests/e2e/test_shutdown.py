@@ -40,6 +40,23 @@ async def test_idle_proxy_exits_with_0(proxied: Factory, sent: signal.Signals) -
     assert "Traceback" not in sluice.output
 
 
+async def test_admin_answers_who_was_let_in_before_the_end(proxied: Factory) -> None:
+    sluice, _ = await proxied()
+    follower, late = [await asyncio.open_connection("127.0.0.1", sluice.admin_port) for _ in range(2)]
+    follower[1].write(b"GET /v1/events HTTP/1.1\r\nHost: localhost\r\nAccept: text/event-stream\r\n\r\n")
+    await follower[0].readuntil(b"\r\n\r\n")
+    sluice.process.send_signal(signal.SIGTERM)
+    async with asyncio.timeout(10):
+        await follower[0].readuntil(b"\r\n0\r\n\r\n")  # the admin is about to close
+    late[1].write(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n")
+    async with asyncio.timeout(10):
+        assert (await late[0].readline()).startswith(b"HTTP/1.1 200 ")
+    for _, writer in (follower, late):
+        writer.close()
+        await writer.wait_closed()
+    assert await sluice.ended() == 0
+
+
 async def test_request_under_way_is_finished(proxied: Factory) -> None:
     release = asyncio.Event()
 
