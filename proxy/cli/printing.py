@@ -2,9 +2,10 @@
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Final
 
 Json = Mapping[str, Any]
+_WELL: Final = ("up", "drained", "removed")
 
 
 def columns(rows: Sequence[Sequence[str]]) -> Iterator[str]:
@@ -24,12 +25,23 @@ def service(view: Json) -> Iterator[str]:
     origin = "" if view["split_from"] == "file" else " (override)"
     yield f"{view['name']}: {shares(view['split'])}{origin}"
     rows = [
-        (f"  {name}", each["address"], each["state"], f"weight {each['weight']:g}", _running(each))
+        (f"  {name}", _where(each), each["state"], f"weight {each['weight']:g}", _running(each), _why(each))
         for name, pool in view["pools"].items()
         for each in pool["endpoints"]
     ]
     if rows:
         yield from columns(rows)
+
+
+def _where(endpoint: Json) -> str:
+    """Its address and, where that was looked up, the name that the configuration has."""
+    name = endpoint["name"]
+    return endpoint["address"] if name in (None, endpoint["address"]) else f"{endpoint['address']} ({name})"
+
+
+def _why(endpoint: Json) -> str:
+    """What the last probe found, or what took it out; only where something is amiss."""
+    return "" if endpoint["state"] in _WELL else endpoint["why"] or ""
 
 
 def _running(endpoint: Json) -> str:
@@ -53,7 +65,9 @@ def override(each: Json) -> str:
     """One thing that differs from the file."""
     where = " ".join(filter(None, (each["service"], each["pool"], each["address"])))
     if each["field"] == "split":
-        return f"split of {where}: {shares(each['value'])} (the file: {shares(each['file'])})"
+        file, now = each["file"], each["value"]
+        ordered = {name: now[name] for name in (*file, *now) if name in now}  # as the file names them
+        return f"split of {where}: {shares(ordered)} (the file: {shares(file)})"
     if each["field"] == "drain":
         return f"drain of {where}"
     names = {None: "not there"}

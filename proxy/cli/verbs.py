@@ -160,7 +160,7 @@ def drain(session: Session, wish: DrainWish, terms: Terms) -> int:
             told = in_flight, tunnels
             print(f"draining: {in_flight} in flight, {tunnels} tunnels", file=sys.stderr, flush=True)
         if time.monotonic() > end:
-            _say(f"the deadline is over, and {in_flight} exchanges and {tunnels} tunnels are left; --cut ends them")
+            _say(f"the deadline is over; still {in_flight} in flight, {tunnels} tunnels; --cut ends them")
             return REFUSED
         time.sleep(_POLL)
         view = session.admin.get(service_path(wish.service))

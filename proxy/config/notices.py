@@ -37,7 +37,7 @@ def _cookie_notices(root: Mapping) -> Iterator[Problem]:
         if cookie is None:
             continue
         if not keys and not seen:
-            hint = "one is made; sticky holds for this instance only, until it ends"
+            hint = "one is made, and kept in the store; sessions hold for this instance only"
             yield cookie.place.problem("no cookie_keys are set", hint)
         first = seen.setdefault(cookie, cookie)
         if first is not cookie:

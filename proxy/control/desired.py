@@ -83,10 +83,10 @@ def all_shares(service: Service, state: State) -> Shares:
 def _split_ends(service: Service | None, file: Shares, value: Shares) -> str | None:
     if service is None:
         return "the service is gone"
-    if not same_shares(service.split, file):
-        return "the file says something else now"
     if same_shares(service.split, value):
         return "the file says the same"
+    if not same_shares(service.split, file):
+        return "the file says something else now"
     gone = {name for name, share in value.items() if share} - {pool.name for pool in service.pools}
     return f"pool {min(gone)} is gone" if gone else None
 

@@ -8,8 +8,10 @@ from proxy.cli import printing
 from proxy.cli.admin import service_path
 from proxy.cli.top import rows
 
-ENDPOINT = {"address": "a:1", "name": None, "state": "up", "weight": 1.0, "in_flight": 2, "tunnels": 0}
-LEAVING = {**ENDPOINT, "state": "draining", "tunnels": 3}
+ENDPOINT = {
+    "address": "a:1", "name": None, "state": "up", "weight": 1.0, "in_flight": 2, "tunnels": 0, "why": "GET /: 200",
+}  # fmt: skip
+LEAVING = {**ENDPOINT, "state": "draining", "tunnels": 3, "why": None}
 SERVICE: dict[str, Any] = {
     "name": "shop",
     "split": {"blue": 99.5, "canary": 0.5},
@@ -29,7 +31,24 @@ def test_service_is_a_line_and_one_for_each_endpoint() -> None:
     ]
 
 
+def test_service_says_why_an_endpoint_is_not_up_and_what_its_name_is() -> None:
+    down = {**ENDPOINT, "name": "shop:80", "state": "down", "why": "GET /: 503"}
+    view = {**SERVICE, "pools": {"blue": {"weight": 100, "state": "active", "endpoints": [ENDPOINT, down]}}}
+    assert list(printing.service(view))[1:] == [
+        "  blue  a:1            up    weight 1  2 in flight",
+        "  blue  a:1 (shop:80)  down  weight 1  2 in flight  GET /: 503",
+    ]
+
+
 OVERRIDES = [
+    (
+        "split",
+        {"a": 90, "b": 10},
+        {"b": 5, "a": 95},
+        None,
+        None,
+        "split of shop: a 95 %, b 5 % (the file: a 90 %, b 10 %)",
+    ),
     ("split", {"blue": 100}, {"blue": 5}, None, None, "split of shop: blue 5 % (the file: blue 100 %)"),
     ("endpoint", 1, None, "blue", "a:1", "endpoint shop blue a:1: not there (the file: weight 1)"),
     ("endpoint", None, 2, "blue", "a:1", "endpoint shop blue a:1: weight 2 (the file: not there)"),

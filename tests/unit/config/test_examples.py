@@ -1,5 +1,6 @@
 """The example files of the repository: each loads, and each is what the schema for editors describes."""
 
+from configparser import ConfigParser
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +9,7 @@ import pytest
 import yaml
 from jsonschema import Draft202012Validator
 
-from proxy.config.load import load
+from proxy.config.load import load, load_text
 from proxy.config.root import Root
 from proxy.config.schema import schema
 from proxy.config.tree import plain_data
@@ -69,6 +70,70 @@ def test_pod_gets_the_time_that_its_shutdown_takes() -> None:
         settings = Root.model_validate(parse(config, "f", {"SLUICE_TOKEN": "t", "SLUICE_COOKIE_KEY": "k" * 32}).tree)
         shutdown = settings.shutdown
         assert pod["terminationGracePeriodSeconds"] >= shutdown.delay + shutdown.grace + 5
+
+
+def test_compose_gives_the_proxy_its_folder_and_the_time_that_its_end_takes() -> None:
+    composed = yaml.safe_load((FOLDER / "compose/compose.yaml").read_text())
+    services = composed["services"]
+    document = load(FOLDER / "compose/sluice/sluice.yaml", {}).document
+    assert document is not None
+    seconds = int(services["proxy"]["stop_grace_period"].removesuffix("s"))
+    assert seconds >= document.shutdown.delay + document.shutdown.grace + 5
+    assert [volume.partition(":")[0] for volume in services["proxy"]["volumes"]] == ["./sluice", *composed["volumes"]]
+    published = {port.rpartition(":")[2] for port in services["proxy"]["ports"]}
+    assert published == {"8080", "9901"}
+    listened = {
+        f"{colour}:{each['command'][1].rpartition(':')[2]}" for colour, each in services.items() if colour != "proxy"
+    }
+    assert listened == {end.address for pool in document.services[0].pools for end in pool.endpoints}
+
+
+def test_manifests_probe_where_the_proxy_answers_and_mount_folders() -> None:
+    for path in sorted((FOLDER / "kubernetes").glob("*.yaml")):
+        documents = list(yaml.safe_load_all(path.read_text()))
+        (pod,) = [each["spec"]["template"]["spec"] for each in documents if each["kind"] == "Deployment"]
+        (config,) = [each["data"]["sluice.yaml"] for each in documents if each["kind"] == "ConfigMap"]
+        tree = yaml.safe_load(config)
+        (proxy,) = [each for each in pod["containers"] if each["name"] == "sluice"]
+        ports = {port["name"]: port["containerPort"] for port in proxy["ports"]}
+        probes = {kind: proxy[f"{kind}Probe"]["httpGet"] for kind in ("startup", "readiness", "liveness")}
+        assert {kind: each["path"] for kind, each in probes.items()} == {
+            "startup": "/readyz", "readiness": "/readyz", "liveness": "/healthz",
+        }  # fmt: skip
+        assert {tree["status"]["bind"]} == {f"0.0.0.0:{ports[each['port']]}" for each in probes.values()}
+        assert [each["bind"] for each in tree["listeners"]] == [f"0.0.0.0:{ports['http']}"]
+        assert {each["mountPath"]: "subPath" in each for each in proxy["volumeMounts"]} == {
+            "/etc/sluice": False, "/var/lib/sluice": False,
+        }  # fmt: skip
+
+
+def unit(name: str) -> ConfigParser:
+    parser = ConfigParser(strict=False, interpolation=None)
+    parser.read_string((FOLDER / "systemd" / name).read_text())
+    return parser
+
+
+def test_systemd_unit_starts_us_reloads_us_and_waits_for_our_end() -> None:
+    service = unit("sluice.service")["Service"]
+    assert service["ExecStart"].split()[1:] == ["run", "/etc/sluice/sluice.yaml"]
+    assert (service["Type"], service["ExecReload"]) == ("notify", "/bin/kill -HUP $MAINPID")
+    shutdown = doc.Shutdown()
+    assert int(service["TimeoutStopSec"]) >= shutdown.delay + shutdown.grace + 5
+    assert service["StateDirectory"] == "sluice"
+
+
+def test_systemd_socket_is_an_address_that_a_listener_may_have() -> None:
+    address = unit("sluice.socket")["Socket"]["ListenStream"]
+    text = f"listeners: [{{bind: {address}}}]\nroutes: [{{respond: {{status: 200}}}}]"
+    assert load_text(text, "f", {}).problems == []
+
+
+EXPLAINED = sorted(path for path in FOLDER.rglob("*") if path.is_file() and path.suffix != ".json")
+
+
+@pytest.mark.parametrize("path", EXPLAINED, ids=lambda path: str(path.relative_to(FOLDER)))
+def test_example_says_at_its_top_what_it_is(path: Path) -> None:
+    assert path.read_text().startswith("# ")
 
 
 def test_schema_is_a_schema() -> None:

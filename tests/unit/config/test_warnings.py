@@ -13,7 +13,7 @@ WARNINGS = [
     (
         "    split:",
         "    sticky: {cookie: a}\n    split:",
-        ["7:22: no cookie_keys are set (one is made; sticky holds for this instance only, until it ends)"],
+        ["7:22: no cookie_keys are set (one is made, and kept in the store; sessions hold for this instance only)"],
     ),
     (
         "listeners:",
