@@ -4,10 +4,10 @@ import os
 import secrets
 import sys
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from ipaddress import ip_address
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from proxy.cli.check import report
 from proxy.config.load import load
@@ -48,6 +48,12 @@ class Asked:
     client: str
     scheme: bytes
     is_ready: bool = True
+    now: float = 0.0
+    request_id: bytes = b""
+    route_name: str = ""
+    service_name: str = ""
+    pool_name: str = ""
+    notes: dict[object, Any] = field(default_factory=dict)
 
 
 class UsageError(Exception):

@@ -7,6 +7,7 @@ from proxy.config.diagnosis import misspelt, nearest
 from proxy.config.problems import Problem, WrongError
 from proxy.config.tree import Mapping, Scalar, shown
 from proxy.filters import ACTIONS, FILTERS
+from proxy.filters.site import Site
 from proxy.routing.matches.path import Kind, Path
 from proxy.snapshot import document
 
@@ -24,16 +25,16 @@ def route_problems(root: Mapping) -> Iterator[Problem]:
 
 def placement_problems(made: document.Document, root: Mapping) -> Iterator[Problem]:
     """What filters and actions refuse where they stand: `/new/*` without a `/prefix/*` to take from."""
-    yield from _filters_refused(made.filters, (), root)
+    yield from _filters_refused(made.filters, Site(), root)
     services = {service.name: service for service in made.services}
     for name, section in root.section("services").sections():
-        yield from _filters_refused(services[name].filters, (), section)
+        yield from _filters_refused(services[name].filters, Site(pools=_pools(services[name])), section)
     for route, section in zip(made.routes, root.sequence("routes").mappings(), strict=True):
-        prefixes = _prefixes(route)
-        yield from _filters_refused(route.filters, prefixes, section)
+        site = Site(_prefixes(route), pools=_pools(services.get(route.service or "")))
+        yield from _filters_refused(route.filters, site, section)
         if route.action is not None:
             action = ACTIONS.build(route.action.kind, route.action.options)
-            yield from _refused(action.compile, prefixes, section, route.action.kind)
+            yield from _refused(action.compile, site, section, route.action.kind)
 
 
 def _destination_problems(route: Mapping) -> Iterator[Problem]:
@@ -87,19 +88,19 @@ def _prefixes(route: document.Route) -> tuple[bytes, ...]:
     return tuple(pattern.value for value in values for pattern in Path(value).patterns() if pattern.kind is Kind.PREFIX)
 
 
-def _filters_refused(
-    filters: tuple[document.Plugin, ...], prefixes: tuple[bytes, ...], section: Mapping
-) -> Iterator[Problem]:
+def _pools(service: document.Service | None) -> tuple[str, ...]:
+    return tuple(pool.name for pool in service.pools) if service else ()
+
+
+def _filters_refused(filters: tuple[document.Plugin, ...], site: Site, section: Mapping) -> Iterator[Problem]:
     for plugin, written in zip(filters, section.sequence("filters"), strict=True):
         built = FILTERS.build(plugin.kind, plugin.options)
-        yield from _refused(built.compile, prefixes, written, plugin.kind)
+        yield from _refused(built.compile, site, written, plugin.kind)
 
 
-def _refused(
-    compile_in_place: Callable[[tuple[bytes, ...]], object], prefixes: tuple[bytes, ...], section: Mapping, kind: str
-) -> Iterator[Problem]:
+def _refused(compile_in_place: Callable[[Site], object], site: Site, section: Mapping, kind: str) -> Iterator[Problem]:
     try:
-        compile_in_place(prefixes)
+        compile_in_place(site)
     except ValueError as error:
         wrong = WrongError.of(error)
         yield section.keys_[kind].place.problem(str(wrong), wrong.hint)

@@ -1,18 +1,25 @@
 """Where a request goes, as far as more than its route's draw decides: filters, actions, sessions, pools by name.
 
-What a filter asks for is one of a closed set of effects; they are performed here and nowhere else.
+What a filter asks for is one of a closed set of effects; they are performed here and nowhere else. A filter may hold a
+request back (`waiting`): then the same way is gone on from there, with what is in force by then.
 """
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
+from proxy.dataplane.aside import aside
+from proxy.dataplane.copies import copy_request, send_copies
 from proxy.dataplane.forwarding import is_loop
-from proxy.filters.effects import ChoosePool, Reply
+from proxy.dataplane.waiting import wait
+from proxy.filters.effects import ChoosePool, Compute, Effect, LimitBody, Reply, Run, Shadow, Wait
 from proxy.http1.cookies import without_cookie
 from proxy.http1.errors import MessageError
 from proxy.http1.message import EXPECT_OTHER, VIA
 from proxy.http1.target import canonical_path
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from proxy.dataplane.exchange import Exchange
     from proxy.filters.registry import RequestFilter
     from proxy.routing.route import Route
@@ -43,41 +50,64 @@ def is_hopeless(exchange: "Exchange") -> bool:
     return False
 
 
-def run_filters(exchange: "Exchange", filters: "tuple[RequestFilter, ...]") -> bool:
-    """Run request filters; true if one of them answered."""
-    for each in filters:
-        effect = each.on_request(exchange)
-        if isinstance(effect, Reply):
-            exchange.act(effect)
-            return True
-        if isinstance(effect, ChoosePool):
-            exchange.named = effect.name
-    return False
+# -- the way, with filters on it
 
 
-def choose_pool(exchange: "Exchange", route: "Route") -> bool:
-    """Choose the pool where more than a draw decides; false if the exchange goes to none."""
+def enter(exchange: "Exchange") -> None:
+    """Run what comes before routing, and go on to the route."""
+    run_filters(exchange, exchange.plane.snapshot.filters, find_route)
+
+
+def find_route(exchange: "Exchange") -> None:
+    """Find the route, and go on by it."""
+    route = exchange.plane.snapshot.router.find(exchange)
+    if route is None:
+        exchange.reply("no_route")
+    else:
+        take_route(exchange, route)
+
+
+def take_route(exchange: "Exchange", route: "Route") -> None:
+    """Go by this route, where more than a draw decides."""
+    exchange.route = route
+    exchange.timeouts = route.timeouts
+    exchange.retry = route.retry
     if route.response_filters:
         exchange.response_filters = route.response_filters + exchange.response_filters
+    _follow_session(exchange, route)  # before a filter can take away what it goes by
+    run_filters(exchange, route.request_filters, _choose)
+
+
+def _follow_session(exchange: "Exchange", route: "Route") -> None:
     service = route.service
     if service is not None and service.is_sticky and route.pool is None:
-        # Before a filter can take away what it goes by.
-        exchange.pool, exchange.set_cookie = service.stick(exchange, exchange.plane.wall())
-    if route.request_filters and run_filters(exchange, route.request_filters):
-        return False
+        exchange.pool, exchange.set_cookie, exchange.identity = service.stick(exchange, exchange.plane.wall())
+
+
+def _choose(exchange: "Exchange") -> None:
+    """The filters have run: an action, or a pool."""
+    route = exchange.route
     if route.action is not None:
         exchange.act(route.action(exchange))
-        return False
+        return
+    service = route.service
     if service is None:
-        return False
+        return
     if exchange.named is not None:
-        exchange.pool = service.pools[exchange.named]
+        pool = service.pools.get(exchange.named)
+        if pool is None:
+            exchange.reply("no_pool")
+            return
+        exchange.pool = pool
         exchange.set_cookie = None
     elif route.pool is not None:
         exchange.pool = route.pool
     elif not service.is_sticky:
         exchange.pool = service.draw()
-    return True
+    for each in route.chosen_filters:
+        each(exchange)
+    exchange.send_off(passed_cookie(exchange, route))
+    send_copies(exchange)
 
 
 def passed_cookie(exchange: "Exchange", route: "Route") -> bytes | None:
@@ -86,3 +116,75 @@ def passed_cookie(exchange: "Exchange", route: "Route") -> bytes | None:
     if cookie is None or service is None or service.sticky_cookie is None:
         return cookie
     return without_cookie(cookie, service.sticky_cookie)
+
+
+# -- what filters ask for
+
+
+def run_filters(
+    exchange: "Exchange",
+    filters: "tuple[RequestFilter, ...]",
+    then: "Callable[[Exchange], None]",
+    at: int = 0,
+) -> None:
+    """Run request filters from `at` on, and go on with `then` unless one of them answers; perhaps later."""
+    snapshot = exchange.plane.snapshot
+    for position in range(at, len(filters)):
+        each = filters[position]
+        if each.sees_all and each.on_end is not None:
+            aside(exchange).endings.append(each.on_end)
+        effect = each.on_request(exchange)
+        if isinstance(effect, Wait | Run | Compute):
+
+            def awake(effect: "Effect | None", at: int = position + 1) -> None:
+                if exchange.plane.snapshot is not snapshot:
+                    _renew(exchange)
+                if _perform(exchange, effect, filters[at - 1]):
+                    run_filters(exchange, filters, then, at)
+
+            wait(exchange, effect, awake)
+            return
+        if (effect is not None or each.on_end is not None) and not _perform(exchange, effect, each):
+            return
+    then(exchange)
+
+
+def _perform(exchange: "Exchange", effect: "Effect | None", of: "RequestFilter") -> bool:
+    """Do what a filter asks for; does the exchange go on behind it?"""
+    match effect:
+        case Reply():
+            exchange.act(effect)
+            return False
+        case ChoosePool():
+            exchange.named = effect.name
+        case Shadow():
+            copy_request(exchange, effect)
+        case LimitBody():
+            found = aside(exchange)
+            found.most = min(found.most, effect.most)
+            if exchange.received > effect.most:
+                exchange.reply("body_too_large")
+                return False
+        case Wait() | Run() | Compute():
+            raise TypeError("what a filter has waited for cannot ask for another wait")
+    if of.on_end is not None and not of.sees_all:
+        aside(exchange).endings.append(of.on_end)
+    return True
+
+
+def _renew(exchange: "Exchange") -> None:
+    """Another generation is in force than when the wait began: go to its endpoints, by its split."""
+    route = getattr(exchange, "route", None)
+    if route is None or route.service is None:
+        return
+    service = exchange.plane.snapshot.services.get(route.service.name)
+    if service is None or service is route.service:
+        return  # what is gone from the document serves whom it has
+    pool = None if route.pool is None else service.pools.get(route.pool.name)
+    if route.pool is not None and pool is None:
+        return
+    exchange.route = renewed = replace(route, service=service, pool=pool)
+    head = exchange.head
+    passed, head.cookie = head.cookie, aside(exchange).presented
+    _follow_session(exchange, renewed)
+    head.cookie = passed

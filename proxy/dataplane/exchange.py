@@ -14,20 +14,25 @@ the tries in `attempt` and `retrying`.
 
 from bisect import bisect_left
 from math import inf
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
+from proxy.dataplane.aside import aside
 from proxy.dataplane.attempt import Attempt, begin_attempt, follow_up, repeat_for_status
-from proxy.dataplane.choosing import SUSPECT, choose_pool, is_hopeless, make_canonical, passed_cookie, run_filters
+from proxy.dataplane.choosing import SUSPECT, enter, is_hopeless, make_canonical, take_route
+from proxy.dataplane.copies import send_copies
+from proxy.dataplane.ending import tell
 from proxy.dataplane.failures import UpstreamFailure
 from proxy.dataplane.held import HeldBody
 from proxy.dataplane.pending import leave
 from proxy.dataplane.replies import own, own_head, text_reply
 from proxy.filters.effects import Reply
+from proxy.http1 import fields
 from proxy.http1.host import normal_host
 from proxy.http1.message import RequestHead, ResponseHead
 from proxy.telemetry.histogram import BUCKETS
 
 if TYPE_CHECKING:
+    from proxy.dataplane.aside import Aside
     from proxy.dataplane.plane import Plane
     from proxy.dataplane.sides import ClientSide
     from proxy.dataplane.upstream import Upstream
@@ -45,15 +50,22 @@ class Exchange:
     """A request under way. It is also the `Facts` that matches, filters and balancers look at.
 
     `block` is what the upstream is sent: first the fields that tell of the client, then all of them. `held` is what is
-    kept of the body. `attempt` is the try under way, `tried` are the endpoints of those that failed.
+    kept of the body. `attempt` is the try under way, `tried` are the endpoints of those that failed, `endpoint` is that
+    of the last. `asked` is the target as the client sent it, `received` and `sent` are bytes of bodies, `connecting`
+    and `waited` seconds for a connection and for the response's head, -1 where there was none. `aside` is what only
+    some have.
     """
 
     __slots__ = (
-        "_host", "attempt", "attempts", "block", "client", "counters", "deadline", "downstream", "head", "held",
-        "is_queued", "named", "path", "plane", "pool", "query", "reason", "request_done", "request_trailers",
-        "responded", "response_done", "response_filters", "retry", "route", "scheduled", "scheme", "set_cookie",
-        "stale_retried", "started", "status", "timeouts", "tried",
+        "_host", "aside", "asked", "attempt", "attempts", "block", "client", "connecting", "counters", "deadline",
+        "downstream", "endpoint", "head", "held", "identity", "is_queued", "named", "path", "plane", "pool", "query",
+        "reason", "received", "request_done", "request_trailers", "responded", "response_done", "response_filters",
+        "retry", "route", "scheduled", "scheme", "sent", "set_cookie", "stale_retried", "started", "status",
+        "timeouts", "tried", "waited",
     )  # fmt: skip
+
+    is_copy = False
+    """Is it a copy, whose outcome says nothing of an endpoint's health?"""
 
     # Set on the way, before anyone asks for them.
     path: bytes
@@ -75,17 +87,22 @@ class Exchange:
         self.plane = plane
         self.downstream = downstream
         self.head = head
+        self.asked = head.target
         self.client, self.scheme, self.block = told
         self.started = now
         self.deadline = self.scheduled = inf
         self.counters = plane.unrouted
+        self.aside: Aside | None = None
         self.attempt: Attempt | None = None
-        self.attempts = 0
+        self.endpoint: Endpoint | None = None
+        self.attempts = self.received = self.sent = 0
+        self.connecting = self.waited = -1.0
         self.tried: tuple[Endpoint, ...] = ()
         self.stale_retried = False
         self.held: HeldBody | None = None
         self.request_trailers = b""
         self.set_cookie: bytes | None = None
+        self.identity: bytes | None = None
         self.status = 0
         self.reason: str | None = None
         self.response_filters: tuple[ResponseFilter, ...] = ()
@@ -116,6 +133,39 @@ class Exchange:
         return self.plane.is_ready
 
     @property
+    def now(self) -> float:
+        """Seconds of the loop's clock."""
+        return self.plane.clock()
+
+    @property
+    def request_id(self) -> bytes:
+        """What the upstream is told as X-Request-Id."""
+        return fields.get(self.block, b"x-request-id") or b""
+
+    @property
+    def route_name(self) -> str:
+        """The route's; "" where it has none or is not found yet."""
+        route = getattr(self, "route", None)
+        return (route.name or "") if route else ""
+
+    @property
+    def service_name(self) -> str:
+        """The service's; "" where there is none or it is not known yet."""
+        route = getattr(self, "route", None)
+        return route.service.name if route and route.service else ""
+
+    @property
+    def pool_name(self) -> str:
+        """The chosen pool's; "" where there is none or it is not chosen yet."""
+        pool = getattr(self, "pool", None)
+        return pool.name if pool else ""
+
+    @property
+    def notes(self) -> dict[object, Any]:
+        """What filters keep of this request from one of their hooks to the next."""
+        return aside(self).notes
+
+    @property
     def is_whole(self) -> bool:
         """Is everything that came of the request still here, so that it can be sent again?"""
         return self.held is None or not self.held.lost
@@ -126,6 +176,7 @@ class Exchange:
         """The request is here, its body perhaps not yet whole: find its way, and send it there."""
         self.request_done = done
         if body:
+            self.received = len(body)
             self.held = HeldBody()
             self.held.add(body)
         head = self.head
@@ -137,36 +188,39 @@ class Exchange:
         if head.flags & SUSPECT and is_hopeless(self):
             return
         snapshot = self.plane.snapshot
-        filters = snapshot.filters
         self.response_filters = snapshot.response_filters
-        if filters and run_filters(self, filters):
+        if snapshot.filters:
+            enter(self)
             return
-        find = snapshot.router.find
-        route = find(self)
+        route = snapshot.router.find(self)
         if route is None:
             self.reply("no_route")
             return
-        self.route = route
-        self.timeouts = timeouts = route.timeouts
-        self.retry = route.retry
         draw = route.draw
-        if draw is not None and not filters:
-            self.pool = draw()
-            cookie = head.cookie
-        elif choose_pool(self, route):
-            cookie = passed_cookie(self, route)
-        else:
+        if draw is None:
+            take_route(self, route)
             return
+        self.route = route
+        self.timeouts = route.timeouts
+        self.retry = route.retry
+        self.pool = draw()
+        self.send_off(head.cookie)
+
+    def send_off(self, cookie: bytes | None) -> None:
+        """The pool is chosen: send the request there, with this Cookie field."""
         if cookie:
-            self.block = b"".join((head.block, b"Cookie: ", cookie, b"\r\n", self.block))
+            self.block = b"".join((self.head.block, b"Cookie: ", cookie, b"\r\n", self.block))
         else:
-            self.block = head.block + self.block
-        if timeouts.total is not None:
+            self.block = self.head.block + self.block
+        if self.timeouts.total is not None:
             self.plane.wheel.watch(self, self.total_deadline())
         begin_attempt(self)
 
     def request_data(self, data: bytes) -> None:
         """A piece of the request's body."""
+        self.received += len(data)
+        if self.aside is not None and not self._may_go_on(self.aside, data):
+            return
         upstream = self._upstream()
         if not self.responded:
             if self.held is None:
@@ -183,6 +237,8 @@ class Exchange:
         """The request's body is complete."""
         self.request_done = True
         self.request_trailers = trailers
+        if self.aside is not None:
+            send_copies(self)
         upstream = self._upstream()
         if upstream is None:
             return
@@ -239,7 +295,7 @@ class Exchange:
             return
         status = head.status
         endpoint = attempt.endpoint
-        seconds = self.plane.clock() - attempt.began
+        seconds = self.waited = self.plane.clock() - attempt.began
         upstream = self.counters.upstream
         upstream.counts[bisect_left(BUCKETS, seconds)] += 1  # as in _count
         upstream.total += seconds
@@ -254,6 +310,7 @@ class Exchange:
         if self.response_filters:
             self._filter_response(head)
         self.status = head.status
+        self.sent = len(body)
         self.responded = True
         downstream = self.downstream
         if not done:
@@ -272,6 +329,7 @@ class Exchange:
 
     def response_data(self, data: bytes) -> None:
         """A piece of the response's body."""
+        self.sent += len(data)
         self.downstream.send_data(data)
 
     def response_end(self, data: bytes, trailers: bytes) -> None:
@@ -283,6 +341,7 @@ class Exchange:
         if self.request_done:
             self._end_attempt()
         if data:
+            self.sent += len(data)
             self.downstream.send_data(data)
         self.downstream.send_end(trailers)
         if self.request_done:
@@ -371,6 +430,15 @@ class Exchange:
 
     # -- inside
 
+    def _may_go_on(self, found: "Aside", data: bytes) -> bool:
+        """Take note of a piece of the body where filters want it so; false where it was one too many."""
+        if self.received > found.most:
+            self.spoil("body_too_large")
+            return False
+        for copy in found.copies:
+            copy.take(data)
+        return True
+
     def _upstream(self) -> "Upstream | None":
         attempt = self.attempt
         return None if attempt is None else attempt.upstream
@@ -392,7 +460,9 @@ class Exchange:
     def refuse(self, status: int, reason: str, message: str) -> None:
         """Answer by ourselves, with a line of text."""
         self.reason = reason
-        self._answer(*text_reply(status, reason, message))
+        head, body = text_reply(status, reason, message)
+        self._filter_response(head)
+        self._answer(head, body)
 
     def act(self, reply: Reply) -> None:
         """Answer with what a route's action or a filter says."""
@@ -404,7 +474,10 @@ class Exchange:
     def _answer(self, head: ResponseHead, body: bytes) -> None:
         self.status = head.status
         self.responded = self.response_done = True
-        self.downstream.respond(head, b"" if self.head.method == b"HEAD" else body, True)
+        if self.head.method == b"HEAD":
+            body = b""
+        self.sent = len(body)
+        self.downstream.respond(head, body, True)
         self._finish()
 
     # -- the end
@@ -425,6 +498,8 @@ class Exchange:
     def _drop_attempt(self) -> None:
         """Let go of whatever is waited for."""
         leave(self)
+        if self.aside is not None:
+            self.aside.leave()
         attempt, self.attempt = self.attempt, None
         if attempt is not None:
             attempt.drop()
@@ -446,3 +521,5 @@ class Exchange:
         duration = counters.duration
         duration.counts[bisect_left(BUCKETS, seconds)] += 1  # Histogram.observe without its frame: 0.03 µs less
         duration.total += seconds
+        if self.aside is not None or plane.on_end is not None:
+            tell(self, seconds)

@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING
 from proxy.core.address import TcpAddress, parse_address
 from proxy.dataplane.failures import EXHAUSTED, ConnectFailed, ConnectTimeout, Exhausted, TryTimeout, UpstreamReset
 from proxy.dataplane.pending import admit
+from proxy.dataplane.shadow import Shadows
 from proxy.dataplane.tunnel import Tunnel
 from proxy.dataplane.upstream import Upstream
 from proxy.dataplane.wheel import Wheel
+from proxy.dataplane.workshop import Workshop
 from proxy.pools import ejection
 from proxy.telemetry.counters import PoolCounters
 
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
     from proxy.dataplane.listener import Listener
     from proxy.pools.endpoint import Endpoint
     from proxy.snapshot.compile import Snapshot
+    from proxy.telemetry.record import Record
 
 log = logging.getLogger(__name__)
 
@@ -32,8 +35,8 @@ class Plane:
     `snapshot` is what requests that begin now go by; replacing it is one assignment. `draining` makes every further
     response the last of its connection. `refusals` counts replies of our own by reason, `unrouted` exchanges that no
     pool answered. `on_failing` is told of endpoints that fail so often in a row that they should be taken out; without
-    it the plane decides by itself. `is_ready` is what `respond: {ready: {}}` says: true from when it is known which
-    endpoints are alive until the proxy is told to end.
+    it the plane decides by itself. `on_end` is told of every exchange that has ended. `is_ready` is what
+    `respond: {ready: {}}` says: true from when it is known which endpoints are alive until the proxy is told to end.
     """
 
     def __init__(self, loop: asyncio.AbstractEventLoop, snapshot: "Snapshot", wall: Callable[[], float]) -> None:
@@ -49,6 +52,9 @@ class Plane:
         self.unrouted = PoolCounters()
         self.tunnels: set[Tunnel] = set()
         self.on_failing: Callable[[Endpoint], None] | None = None
+        self.on_end: Callable[[Record], None] | None = None
+        self.shadows = Shadows()
+        self.workshop = Workshop(loop)
         self._connecting: set[asyncio.Task[None]] = set()
 
     # -- connections upstream
@@ -129,6 +135,8 @@ class Plane:
 
     def blame(self, exchange: "Exchange", endpoint: "Endpoint") -> None:
         """A request failed by the endpoint's fault; enough of them in a row and it is ejected."""
+        if exchange.is_copy:
+            return
         service = exchange.route.service
         settings = None if service is None else service.ejection
         if settings is None:
@@ -171,7 +179,9 @@ class Plane:
         return len(tunnels), len(running)
 
     async def close(self) -> None:
-        """End what is still under way: connections being made, tunnels."""
+        """End what is still under way: connections being made, copies, tunnels."""
+        self.shadows.close()
+        self.workshop.close()
         for task in tuple(self._connecting):
             task.cancel()
         await asyncio.gather(*self._connecting, return_exceptions=True)

@@ -19,6 +19,7 @@ REPLIES: Final[dict[str, tuple[int, str]]] = {
     "upstream_reset": (502, "the upstream closed the connection without a response"),
     "upstream_malformed": (502, "the upstream's response is malformed"),
     "upstream_failed": (502, "the upstream failed"),
+    "no_pool": (503, "a filter named a pool that this service does not have"),
     "no_endpoint": (503, "no usable endpoint"),
     "overloaded": (503, "too many requests are waiting for this pool"),
     "pending_timeout": (503, "waited too long for a connection to this pool"),

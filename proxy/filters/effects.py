@@ -1,6 +1,8 @@
-"""What a filter may ask for: a closed set that only the data plane performs."""
+"""What a filter may ask for: a closed set that only the data plane performs, with the client held back meanwhile."""
 
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
+from typing import Any, Union
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,4 +26,73 @@ class ChoosePool:
     name: str
 
 
-Effect = Reply | ChoosePool
+@dataclass(frozen=True, slots=True)
+class LimitBody:
+    """Refuse the request with 413 once its body is longer than `most` bytes."""
+
+    most: int
+
+
+Wake = Callable[["Effect | None"], None]
+"""Goes on with an effect, or without one; at most the first call counts."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """Wait until woken or for `seconds`, whichever is first; then, if nobody has woken it, `otherwise`.
+
+    `join` is told how to wake, and returns how to leave: called once when the wait ends in any other way. It may wake
+    at once.
+    """
+
+    seconds: float
+    otherwise: "Effect | None" = None
+    join: Callable[[Wake], Callable[[], None]] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """Wait for a coroutine, up to `timeout` seconds, and go on with the effect it returns.
+
+    `failed` says what to do where it raised; TimeoutError where its time was over.
+    """
+
+    work: Coroutine[Any, Any, "Effect | None"]
+    timeout: float
+    failed: Callable[[Exception], "Effect | None"]
+
+
+@dataclass(frozen=True, slots=True)
+class Compute:
+    """Wait for `work`, which is done in a thread, and go on with what it returns.
+
+    Few are done at once; `full` is what to do where too many wait already.
+    """
+
+    work: Callable[[], "Effect | None"]
+    full: Reply
+
+
+@dataclass(frozen=True, slots=True)
+class Shadow:
+    """Send a copy to a pool of the same service, whose answer nobody sees.
+
+    The body is copied up to `most` bytes; a longer one is not sent. `with_credentials` leaves Cookie and Authorization
+    in. `host_suffix` is put behind the first label of the Host. `compared` is told of the real one's end and of the
+    copy's: which of the two, its status (0 where there was none), and seconds.
+    """
+
+    pool: str
+    most: int
+    with_credentials: bool
+    host_suffix: bytes
+    compared: Callable[[str, int, float], None]
+
+
+Effect = Union[Reply, ChoosePool, LimitBody, Wait, Run, Compute, Shadow]  # noqa: UP007 - `Wait` is quoted above
+
+
+def refusal(status: int, reason: str, message: str, block: bytes = b"") -> Reply:
+    """A refusal as all of the proxy's own are: one line of text, with its reason."""
+    head = f"Content-Type: text/plain; charset=utf-8\r\nx-sluice-reason: {reason}\r\n".encode()
+    return Reply(status, head + block, f"{status} {message}\n".encode(), reason)

@@ -7,6 +7,7 @@ from typing import Final, Literal
 from proxy.filters.carry_over import replacement, require_star_at_end
 from proxy.filters.effects import Reply
 from proxy.filters.registry import ACTIONS, Act
+from proxy.filters.site import Site
 from proxy.http1.facts import Facts
 
 _PATH: Final = re.compile(r"/(?!/)[!$&'()*+,;=:@%/?A-Za-z0-9._~-]*")
@@ -38,7 +39,8 @@ class Redirect:
     def _template(self) -> str:
         return self.path if self.path is not None else self.url or ""
 
-    def compile(self, prefixes: tuple[bytes, ...]) -> Act:
+    def compile(self, site: Site) -> Act:
+        prefixes = site.prefixes
         replace = replacement(self._template, prefixes)
         status, same_host = self.status, self.path is not None
 

@@ -6,17 +6,25 @@ from typing import Final, Protocol
 
 from proxy.core.registry import Registry
 from proxy.filters.effects import Effect, Reply
+from proxy.filters.site import Site
 from proxy.http1.facts import Facts
 from proxy.http1.message import ResponseHead
+from proxy.telemetry.record import Record
 
 Act = Callable[[Facts], Reply]
 
 
 @dataclass(frozen=True, slots=True)
 class RequestFilter:
-    """What a filter does to a request, once per exchange: it may change the head, `path` and `host` in place."""
+    """What a filter does to a request, once per exchange: it may change the head, `path` and `host` in place.
+
+    `on_end` is called once when the exchange has ended, if it went on from here; with `sees_all` also where this very
+    filter has answered it or left the client waiting until it went.
+    """
 
     on_request: Callable[[Facts], Effect | None]
+    on_end: Callable[[Facts, Record], None] | None = None
+    sees_all: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,28 +36,29 @@ class ResponseFilter:
 
 @dataclass(frozen=True, slots=True)
 class Hooks:
-    """A compiled filter; None where it does nothing."""
+    """A compiled filter; None where it does nothing.
+
+    `chosen` runs when the request filters have, and its pool is known; it may no more wait, or choose another one.
+    """
 
     request: RequestFilter | None = None
+    chosen: Callable[[Facts], None] | None = None
     response: ResponseFilter | None = None
 
 
 class Filter(Protocol):
     """One filter with its options, as in the YAML; options that cannot work are a ValueError with a remedy."""
 
-    def compile(self, prefixes: tuple[bytes, ...]) -> Hooks:
-        """The filter as run; `prefixes` are what the route's `/prefix/*` match, without slash at their ends.
-
-        ValueError where the filter cannot work in this place.
-        """
+    def compile(self, site: Site) -> Hooks:
+        """The filter as run; ValueError where it cannot work in this place."""
         ...
 
 
 class Action(Protocol):
     """What a route does instead of leading to a service; bad options are a ValueError with a remedy."""
 
-    def compile(self, prefixes: tuple[bytes, ...]) -> Act:
-        """The action as run; `prefixes` as for a filter. ValueError where it cannot work in this place."""
+    def compile(self, site: Site) -> Act:
+        """The action as run; ValueError where it cannot work in this place."""
         ...
 
 

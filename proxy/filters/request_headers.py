@@ -6,6 +6,7 @@ from typing import Final
 
 from proxy.filters.field_edit import field_edit, field_lines, require_host, require_names
 from proxy.filters.registry import FILTERS, Hooks, RequestFilter
+from proxy.filters.site import Site
 from proxy.http1.facts import Facts
 from proxy.http1.host import normal_host
 
@@ -40,7 +41,7 @@ class RequestHeaders:
         for host in (value for name, value in self.set.items() if name.lower() == "host"):
             require_host(host.strip(" \t"))
 
-    def compile(self, _prefixes: tuple[bytes, ...]) -> Hooks:
+    def compile(self, _site: Site) -> Hooks:
         edit = field_edit(_in_block(self.set), _in_block(self.add), _in_block(dict.fromkeys(self.remove, "")))
         host, cookie = _value(self.set, "host"), _value(self.set, "cookie")
         more = _value(self.add, "cookie")

@@ -6,6 +6,7 @@ from typing import Final
 from proxy.filters.effects import Reply
 from proxy.filters.field_edit import field_lines, require_names
 from proxy.filters.registry import ACTIONS, Act
+from proxy.filters.site import Site
 
 _READY: Final = Reply(200, b"content-type: text/plain; charset=utf-8\r\n", b"ready\n")
 _NOT_READY: Final = Reply(503, b"content-type: text/plain; charset=utf-8\r\n", b"not ready\n")
@@ -41,7 +42,7 @@ class Respond:
         require_names(self.headers)
         field_lines(self.headers)
 
-    def compile(self, _prefixes: tuple[bytes, ...]) -> Act:
+    def compile(self, _site: Site) -> Act:
         if self.ready is not None:
             return lambda facts: _READY if facts.is_ready else _NOT_READY
         block = field_lines(self.headers)

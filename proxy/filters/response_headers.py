@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 
 from proxy.filters.field_edit import field_edit, field_lines, require_names
 from proxy.filters.registry import FILTERS, Hooks, ResponseFilter
+from proxy.filters.site import Site
 from proxy.http1 import fields
 from proxy.http1.facts import Facts
 from proxy.http1.message import CACHE_CONTROL, ResponseHead
@@ -25,7 +26,7 @@ class ResponseHeaders:
         require_names((*self.set, *self.add, *self.remove))
         field_lines({**self.set, **self.add})
 
-    def compile(self, _prefixes: tuple[bytes, ...]) -> Hooks:
+    def compile(self, _site: Site) -> Hooks:
         edit = field_edit(self.set, self.add, self.remove)
         cleared = ~CACHE_CONTROL if b"cache-control" in edit.gone else ~0
         raised = CACHE_CONTROL if fields.get(edit.lines, b"cache-control") is not None else 0

@@ -5,9 +5,10 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from proxy.filters.carry_over import Replace, replacement, require_star_at_end
-from proxy.filters.effects import Reply
+from proxy.filters.effects import Reply, refusal
 from proxy.filters.field_edit import require_host
 from proxy.filters.registry import FILTERS, Hooks, RequestFilter
+from proxy.filters.site import Site
 from proxy.http1.errors import MessageError
 from proxy.http1.facts import Facts
 from proxy.http1.host import normal_host
@@ -44,8 +45,8 @@ class Rewrite:
         if self.host is not None:
             require_host(self.host)
 
-    def compile(self, prefixes: tuple[bytes, ...]) -> Hooks:
-        replace = self._replace(prefixes)
+    def compile(self, site: Site) -> Hooks:
+        replace = self._replace(site.prefixes)
         host = self.host.encode() if self.host is not None else None
 
         def on_request(facts: Facts) -> Reply | None:
@@ -75,7 +76,7 @@ def _ask_for(facts: Facts, path: bytes) -> Reply | None:
     try:
         facts.path = canonical_path(path or b"/")
     except MessageError as error:
-        return Reply(error.status, b"content-type: text/plain\r\n", f"{error}\n".encode(), error.reason)
+        return refusal(error.status, error.reason, str(error))
     facts.head.target = facts.path + b"?" + facts.query if facts.query else facts.path
     return None
 

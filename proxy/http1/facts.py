@@ -1,6 +1,6 @@
 """What is known of a request before it goes anywhere: what matches, filters and balancers may look at."""
 
-from typing import Protocol
+from typing import Any, Protocol
 
 from proxy.http1.message import RequestHead
 
@@ -10,8 +10,7 @@ class Facts(Protocol):
 
     `path` is canonical (proxy.http1.target), `query` what follows the `?` or b"". `host` is lower case without port and
     trailing dot. `client` is the client's IP address as text ("" for a unix socket's), taken from forwarding fields
-    only where the peer is trusted; `scheme` is b"http" or b"https" likewise. `is_ready` is not of the request: whether
-    more of them may be sent to this proxy.
+    only where the peer is trusted; `scheme` is b"http" or b"https" likewise.
     """
 
     head: RequestHead
@@ -23,4 +22,28 @@ class Facts(Protocol):
 
     @property
     def is_ready(self) -> bool:
-        """Does the proxy want more requests?"""
+        """Does the proxy want more requests? Not of the request, but of the proxy."""
+
+    @property
+    def now(self) -> float:
+        """Seconds of a clock that only goes forward."""
+
+    @property
+    def request_id(self) -> bytes:
+        """What the upstream is told as X-Request-Id."""
+
+    @property
+    def route_name(self) -> str:
+        """The route's; "" where it has none or is not found yet."""
+
+    @property
+    def service_name(self) -> str:
+        """The service's; "" where there is none or it is not known yet."""
+
+    @property
+    def pool_name(self) -> str:
+        """The chosen pool's; "" where there is none or it is not chosen yet."""
+
+    @property
+    def notes(self) -> dict[object, Any]:
+        """What filters keep of this request from one of their hooks to the next, each under a key of its own."""

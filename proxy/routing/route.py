@@ -26,6 +26,7 @@ class Route:
     pool: Pool | None = None
     otherwise: bool = False
     request_filters: tuple[RequestFilter, ...] = ()
+    chosen_filters: tuple[Callable[[Facts], None], ...] = ()
     response_filters: tuple[ResponseFilter, ...] = ()
     action: Act | None = None
     timeouts: Any = None
@@ -35,9 +36,14 @@ class Route:
 
     def __post_init__(self) -> None:
         service = self.service
-        is_plain = self.action is None and self.pool is None and not (self.request_filters or self.response_filters)
+        is_plain = self.action is None and self.pool is None and not self.has_filters
         if is_plain and service is not None and not service.is_sticky:
             object.__setattr__(self, "draw", service.draw)
+
+    @property
+    def has_filters(self) -> bool:
+        """Does anything happen to its requests on the way?"""
+        return bool(self.request_filters or self.chosen_filters or self.response_filters)
 
     def endpoint(self, pool: Pool, facts: Facts, tried: tuple[Endpoint, ...] = ()) -> Found | None:
         """Where a request of this pool goes, and to which pool's account; None where nothing can take it (503)."""

@@ -14,6 +14,8 @@ from proxy.routing.split import BUCKETS, BucketTable, Split
 from proxy.routing.sticky import Binding, Identify, Session, SessionCookie, pool_mark
 
 Found = tuple[Pool, Endpoint]
+Stay = tuple[Pool, bytes | None, bytes | None]
+"""A user's pool, the value of a Set-Cookie field where the cookie is new or changed, and who the user is, if known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,20 +120,20 @@ class Service:
         chance = self._draws
         return self.drawn[bisect_right(self._bounds, chance())]  # Split.draw without its frame: 0.1 µs less
 
-    def stick(self, facts: Facts, now: float) -> tuple[Pool, bytes | None]:
-        """The user's pool, and the value of a Set-Cookie field where the cookie is new or changed.
+    def stick(self, facts: Facts, now: float) -> Stay:
+        """Where the user belongs. `now` is wall time in seconds.
 
-        `now` is wall time in seconds. Where a key is asked for and the request has none, the pool is drawn by chance.
+        Where a key is asked for and the request has none, the pool is drawn by chance.
         """
         sticky = self.sticky
         if sticky is None:
-            return self.draw(), None
+            return self.draw(), None, None
         if sticky.cookie is not None:
             return self._follow(sticky.cookie, facts, now)
         identity = sticky.key(facts) if sticky.key else None
         if identity is None:
-            return self.draw(), None
-        return self._bound(self.home(identity), identity), None
+            return self.draw(), None, None
+        return self._bound(self.home(identity), identity), None, identity
 
     def identity(self, facts: Facts) -> bytes | None:
         """Who is asking, as far as the request shows it; None where it does not or the service is not sticky."""
@@ -178,7 +180,7 @@ class Service:
         found = _panic_in(pool, facts, tried)
         return self.endpoint(pool, facts, tried) if found is None and otherwise else found
 
-    def _follow(self, cookie: SessionCookie, facts: Facts, now: float) -> tuple[Pool, bytes | None]:
+    def _follow(self, cookie: SessionCookie, facts: Facts, now: float) -> Stay:
         shown = cookie.read(facts)
         session = shown or cookie.begin(now)
         pool = self.held(session, now)
@@ -187,13 +189,14 @@ class Service:
             if cookie.hold_for is not None:
                 # The binding is over, void or not there: whoever takes the session now keeps it.
                 bound = Binding(pool_mark(pool.name), self._epochs[pool.name], int(now))
-                return self._bound(pool, session.id), cookie.write(replace(session, binding=bound), now, facts.scheme)
+                line = cookie.write(replace(session, binding=bound), now, facts.scheme)
+                return self._bound(pool, session.id), line, session.id
         else:
             pool = pool.for_held
         pool = self._bound(pool, session.id)
         if shown is None or cookie.is_due(session, now):
-            return pool, cookie.write(session, now, facts.scheme)
-        return pool, None
+            return pool, cookie.write(session, now, facts.scheme), session.id
+        return pool, None, session.id
 
     def _bound(self, pool: Pool, identity: bytes) -> Pool:
         return pool.bound(identity) if self._keeps_endpoint else pool

@@ -5,13 +5,14 @@ from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass
 
 from proxy.filters.registry import RequestFilter, ResponseFilter
+from proxy.filters.site import Site
 from proxy.pools.registry import EndpointRegistry
 from proxy.routing.router import Router
 from proxy.routing.service import Service
 from proxy.snapshot.document import Document, Listener
 from proxy.snapshot.parts import hashes, parts, service_part
 from proxy.snapshot.problems import CompileError, Problems
-from proxy.snapshot.routes import FilterChain, RouteCompiler, compile_filters
+from proxy.snapshot.routes import FilterChain, RouteCompiler, compile_filters, placed
 from proxy.snapshot.services import Sources, build_filters, compile_service
 
 __all__ = ["CompileError", "Snapshot", "compile_snapshot", "compiling"]
@@ -86,7 +87,16 @@ def compiling(
     router = yield from job.router(services)
     job.problems.done()
     compiled = {name: service for name, service in services.items() if service is not None}
-    return Snapshot(generation, job.hashes, router, compiled, *filters, document.listeners, sources.registry)
+    return Snapshot(
+        generation,
+        job.hashes,
+        router,
+        compiled,
+        filters.requests,
+        filters.responses,
+        document.listeners,
+        sources.registry,
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,12 +125,14 @@ class _Job:
 
     def filters(self) -> FilterChain:
         if self.previous and self._is_same("filters"):
-            return self.previous.filters, self.previous.response_filters
+            return FilterChain(self.previous.filters, (), self.previous.response_filters)
         built = build_filters(self.document.filters, "filters", self.problems)
-        return compile_filters(built, (), "filters", self.problems)
+        sources = self.sources
+        site = Site((), "filters", 1, None, sources.chance, sources.workers, sources.states)
+        return compile_filters(placed(built, site), "filters", self.problems)
 
     def router(self, services: Mapping[str, Service | None]) -> Generator[None, None, Router]:
-        compiler = RouteCompiler(services, self.sources.chance, self.problems)
+        compiler = RouteCompiler(services, self.sources, self.problems)
         if self.previous is None or not self._is_same("routes"):
             return (yield from compiler.router(self.document.routes))
         if services == self.previous.services:

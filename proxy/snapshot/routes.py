@@ -1,11 +1,13 @@
 """Routes of a document, compiled."""
 
-from collections.abc import Callable, Generator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Final
 
 from proxy.filters import ACTIONS
 from proxy.filters.registry import Act, Filter, RequestFilter, ResponseFilter
+from proxy.filters.site import Site
+from proxy.http1.facts import Facts
 from proxy.pools.pool import Pool
 from proxy.routing.matches import MATCHES, Match, Path, Place, ShareOf, Test
 from proxy.routing.matches.path import Kind
@@ -15,21 +17,19 @@ from proxy.routing.router import Router, Row
 from proxy.routing.service import Service
 from proxy.snapshot import document as doc
 from proxy.snapshot.problems import Problems
-from proxy.snapshot.services import build_filters
+from proxy.snapshot.services import Sources, build_filters
 
 _IDEMPOTENT: Final = ("GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE")  # RFC 9110 §9.2.2
 _DEFAULT_TIMEOUTS: Final = doc.Timeouts()
 _DEFAULT_RETRY: Final = doc.Retry()
 
-FilterChain = tuple[tuple[RequestFilter, ...], tuple[ResponseFilter, ...]]
-
 
 @dataclass(frozen=True, slots=True)
 class RouteCompiler:
-    """Compiles the routes of one document: its services by name (None: a service with problems), and chance."""
+    """Compiles the routes of one document. `services` are its own by name, None for one with problems."""
 
     services: Mapping[str, Service | None]
-    chance: Callable[[], float]
+    sources: Sources
     problems: Problems
 
     def router(self, routes: tuple[doc.Route, ...], before: Sequence[Row] = ()) -> Generator[None, None, Router]:
@@ -50,10 +50,14 @@ class RouteCompiler:
         where = f"route #{position}{f' {route.name}' if route.name else ''}"
         service = self._service(route, where)
         matches = self._matches(route, where)
-        tests = self._tests(matches, Place(route.name, self.chance, service.identity if service else by_chance), where)
+        tests = self._tests(
+            matches, Place(route.name, self.sources.chance, service.identity if service else by_chance), where
+        )
         prefixes = _prefixes(matches)
-        filters = build_filters(route.filters, where, self.problems)
-        chain = compile_filters((*(service.filters if service else ()), *filters), prefixes, where, self.problems)
+        site = self._site(service, prefixes, route.name, where)
+        filters = placed(build_filters(route.filters, where, self.problems), site)
+        of_service = placed(service.filters, replace(site, where=f"service {service.name}")) if service else ()
+        chain = compile_filters((*of_service, *filters), where, self.problems)
         timeouts = route.timeouts or (service.timeouts if service else None) or _DEFAULT_TIMEOUTS
         retry = route.retry or (service.retry if service else None) or _DEFAULT_RETRY
         compiled = Route(
@@ -61,14 +65,22 @@ class RouteCompiler:
             service=service,
             pool=self._pool(route, service, where),
             otherwise=route.otherwise == "split",
-            request_filters=chain[0],
-            response_filters=chain[1],
-            action=self._action(route, prefixes, where),
+            request_filters=chain.requests,
+            chosen_filters=chain.chosen,
+            response_filters=chain.responses,
+            action=self._action(route, site, where),
             timeouts=timeouts,
             retry=retry,
             retry_methods=_methods(retry),
         )
         return Row(compiled, tuple(matches), tests)
+
+    def _site(self, service: Service | None, prefixes: tuple[bytes, ...], name: str | None, where: str) -> Site:
+        """Where the route's filters stand. A name goes with its route wherever it moves; a number does not."""
+        pools = tuple(service.pools) if service else ()
+        sources = self.sources
+        where = f"route {name}" if name else where
+        return Site(prefixes, where, 1, pools, sources.chance, sources.workers, sources.states)
 
     def _service(self, route: doc.Route, where: str) -> Service | None:
         if (route.service is None) == (route.action is None):
@@ -102,21 +114,36 @@ class RouteCompiler:
         tests = (self.problems.attempt(where, match.compile, place) for match in matches)
         return tuple(test or _never for test in tests)
 
-    def _action(self, route: doc.Route, prefixes: tuple[bytes, ...], where: str) -> Act | None:
+    def _action(self, route: doc.Route, site: Site, where: str) -> Act | None:
         if route.action is None:
             return None
         action = self.problems.attempt(where, ACTIONS.build, route.action.kind, route.action.options)
-        return None if action is None else self.problems.attempt(where, action.compile, prefixes)
+        return None if action is None else self.problems.attempt(where, action.compile, site)
 
 
-def compile_filters(
-    filters: tuple[Filter, ...], prefixes: tuple[bytes, ...], where: str, problems: Problems
-) -> FilterChain:
-    """What the filters do to requests, in order, and to responses, in reverse."""
-    compiled = (problems.attempt(where, each.compile, prefixes) for each in filters)
+@dataclass(frozen=True, slots=True)
+class FilterChain:
+    """What filters do to requests and to the chosen way, in order, and to responses, in reverse."""
+
+    requests: tuple[RequestFilter, ...] = ()
+    chosen: tuple[Callable[[Facts], None], ...] = ()
+    responses: tuple[ResponseFilter, ...] = ()
+
+
+def compile_filters(filters: Iterable[tuple[Filter, Site]], where: str, problems: Problems) -> FilterChain:
+    """The filters as run, each where it stands."""
+    compiled = (problems.attempt(where, each.compile, site) for each, site in filters)
     hooks = [hook for hook in compiled if hook is not None]
-    requests = tuple(hook.request for hook in hooks if hook.request)
-    return requests, tuple(hook.response for hook in reversed(hooks) if hook.response)
+    return FilterChain(
+        tuple(hook.request for hook in hooks if hook.request),
+        tuple(hook.chosen for hook in hooks if hook.chosen),
+        tuple(hook.response for hook in reversed(hooks) if hook.response),
+    )
+
+
+def placed(filters: Sequence[Filter], site: Site) -> Iterator[tuple[Filter, Site]]:
+    """Each filter of one list with its own place."""
+    return ((each, replace(site, position=position)) for position, each in enumerate(filters, 1))
 
 
 def _prefixes(matches: list[Match]) -> tuple[bytes, ...]:

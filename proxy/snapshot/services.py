@@ -1,11 +1,12 @@
 """Services of a document, compiled."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import ceil
 
 from proxy.filters import FILTERS
 from proxy.filters.registry import Filter
+from proxy.filters.site import States
 from proxy.pools.balancer import Balancer
 from proxy.pools.balancers import BALANCERS
 from proxy.pools.pool import PoolSpec
@@ -20,13 +21,17 @@ from proxy.snapshot.problems import Problems
 
 @dataclass(frozen=True, slots=True)
 class Sources:
-    """Where a compile gets what no service says: endpoints, chance, signing keys, random bytes, how many workers."""
+    """Where a compile gets what no service says: endpoints, chance, signing keys, random bytes, how many workers.
+
+    `states` is what filters keep.
+    """
 
     registry: EndpointRegistry
     chance: Callable[[], float]
     cookie_keys: tuple[str, ...]
     token: Callable[[int], bytes]
     workers: int = 1
+    states: States = field(default_factory=States)
 
 
 def compile_service(

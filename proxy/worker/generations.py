@@ -10,6 +10,7 @@ from typing import Final
 
 import msgspec
 
+from proxy.filters.site import States
 from proxy.pools.endpoint import Endpoint
 from proxy.pools.registry import EndpointRegistry
 from proxy.snapshot.compile import CompileError, Snapshot, compiling
@@ -32,6 +33,7 @@ class Generations:
         self._parts: dict[str, bytes] = {}
         self._prepared: tuple[Snapshot, Document, dict[str, bytes]] | None = None
         self.registry = registry
+        self.states = States()
         self.snapshot: Snapshot | None = None
         self.document: Document | None = None
 
@@ -96,7 +98,7 @@ class Generations:
         self, generation: int, document: Document, found: Mapping[str, bytes]
     ) -> Generator[None, None, Snapshot]:
         workers = document.workers if isinstance(document.workers, int) else 1
-        sources = Sources(self.registry, random.random, document.cookie_keys, os.urandom, workers)
+        sources = Sources(self.registry, random.random, document.cookie_keys, os.urandom, workers, self.states)
         before = self.snapshot.hashes if self.snapshot else {}
         same = {name: before[name] for name, data in found.items() if self._parts.get(name) is data}
         digests = {**hashes({name: data for name, data in found.items() if name not in same}), **same}

@@ -1,6 +1,7 @@
 """Requests and responses for tests of filters."""
 
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
@@ -18,6 +19,10 @@ class Request:
         self.client = "192.0.2.7"
         self.scheme = b"http"
         self.is_ready = True
+        self.now = 0.0
+        self.request_id = b"id"
+        self.route_name, self.service_name, self.pool_name = "all", "shop", "blue"
+        self.notes: dict[object, Any] = {}
 
 
 @pytest.fixture

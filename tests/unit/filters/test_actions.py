@@ -7,13 +7,14 @@ import pytest
 
 from proxy.core.registry import BadOptionsError
 from proxy.filters import ACTIONS, Reply
+from proxy.filters.site import Site
 from proxy.http1.facts import Facts
 
 RequestOf = Callable[..., Facts]
 
 
 def act(kind: str, options: dict[str, Any], facts: Facts, *prefixes: bytes) -> Reply:
-    return ACTIONS.build(kind, options).compile(prefixes)(facts)
+    return ACTIONS.build(kind, options).compile(Site(prefixes))(facts)
 
 
 @pytest.mark.parametrize(
@@ -69,7 +70,7 @@ def test_redirect_that_cannot_work_is_refused(options: dict[str, Any], hint: str
 
 def test_redirect_with_a_star_needs_a_prefix() -> None:
     with pytest.raises(ValueError, match="needs a route"):
-        ACTIONS.build("redirect", {"path": "/new/*"}).compile(())
+        ACTIONS.build("redirect", {"path": "/new/*"}).compile(Site())
 
 
 @pytest.mark.parametrize(
@@ -92,7 +93,7 @@ def test_respond_answers_as_it_is_told(request_of: RequestOf, options: dict[str,
 
 
 def test_respond_ready_says_what_the_proxy_says(request_of: RequestOf) -> None:
-    said = ACTIONS.build("respond", {"ready": {}}).compile(())
+    said = ACTIONS.build("respond", {"ready": {}}).compile(Site())
     request = request_of()
     replies = []
     for is_ready in (True, False):

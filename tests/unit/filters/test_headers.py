@@ -7,6 +7,7 @@ import pytest
 
 from proxy.core.registry import BadOptionsError
 from proxy.filters import FILTERS
+from proxy.filters.site import Site
 from proxy.http1.facts import Facts
 from proxy.http1.message import CACHE_CONTROL, NO_BODY, VIA, ResponseHead
 
@@ -30,7 +31,7 @@ ROWS = [
 
 
 def on_request(options: dict[str, Any], facts: Facts) -> Facts:
-    hooks = FILTERS.build("request_headers", options).compile(())
+    hooks = FILTERS.build("request_headers", options).compile(Site())
     assert hooks.response is None
     assert hooks.request is not None
     assert hooks.request.on_request(facts) is None
@@ -38,7 +39,7 @@ def on_request(options: dict[str, Any], facts: Facts) -> Facts:
 
 
 def on_response(options: dict[str, Any], facts: Facts, block: bytes, flags: int = 0) -> ResponseHead:
-    hooks = FILTERS.build("response_headers", options).compile(())
+    hooks = FILTERS.build("response_headers", options).compile(Site())
     head = ResponseHead(200, b"OK", 1, NO_BODY, flags, block, 0)
     assert hooks.request is None
     assert hooks.response is not None

@@ -8,13 +8,14 @@ import pytest
 from proxy.core.registry import BadOptionsError
 from proxy.filters import FILTERS, Reply
 from proxy.filters.registry import RequestFilter
+from proxy.filters.site import Site
 from proxy.http1.facts import Facts
 
 RequestOf = Callable[..., Facts]
 
 
 def rewrite(options: dict[str, Any], *prefixes: bytes) -> RequestFilter:
-    hooks = FILTERS.build("rewrite", options).compile(prefixes)
+    hooks = FILTERS.build("rewrite", options).compile(Site(prefixes))
     assert hooks.response is None
     assert hooks.request is not None
     return hooks.request
@@ -91,4 +92,4 @@ def test_rewrite_that_cannot_work_is_refused(options: dict[str, Any], hint: str)
 
 def test_star_without_a_prefix_is_refused() -> None:
     with pytest.raises(ValueError, match="needs a route"):
-        FILTERS.build("rewrite", {"path": "/new/*"}).compile(())
+        FILTERS.build("rewrite", {"path": "/new/*"}).compile(Site())

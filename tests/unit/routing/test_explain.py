@@ -162,7 +162,7 @@ def test_held_session_is_told(
     held = Sticky(cookie="sid", on_change="hold")
     snapshot = snapshot_of((service_of({"blue": 1.0}, sticky=held),), ROUTES[3:])
     service = snapshot.services["shop"]
-    _, line = service.stick(request_of(), NOW)
+    _, line, _ = service.stick(request_of(), NOW)
     assert line is not None
     facts = request_of(cookie=line.partition(b";")[0].decode())
     bucket = service.bucket(service.identity(facts) or b"")

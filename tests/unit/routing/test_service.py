@@ -35,7 +35,7 @@ class Visitor:
     writes: int = 0
 
     def visit(self, service: Service, now: float) -> str:
-        pool, line = service.stick(self.request_of(cookie=self.cookie), now)
+        pool, line, _ = service.stick(self.request_of(cookie=self.cookie), now)
         if line is not None:
             self.cookie = line.partition(b";")[0].decode()
             self.writes += 1
@@ -58,8 +58,8 @@ def test_service_that_is_not_sticky_draws_and_writes_no_cookie(
     numbers = iter([0.0, 0.89, 0.9, 0.999])
     service = snapshot_of((service_of(SPLIT),), chance=numbers.__next__).services["shop"]
     drawn = [service.stick(request_of(cookie="sid=x"), NOW) for _ in range(4)]
-    assert [pool.name for pool, _ in drawn] == ["blue", "blue", "canary", "canary"]
-    assert {line for _, line in drawn} == {None}
+    assert [pool.name for pool, *_ in drawn] == ["blue", "blue", "canary", "canary"]
+    assert {line for _, line, _ in drawn} == {None}
     assert (service.is_sticky, service.sticky_cookie, service.identity(request_of())) == (False, None, None)
 
 
@@ -176,7 +176,7 @@ def test_session_goes_on_in_a_pool_that_drains_until_it_is_empty_or_the_epoch_en
 
     def goes_to(visitor: Visitor) -> str | None:
         facts = request_of(cookie=visitor.cookie)
-        pool, _ = service.stick(facts, NOW + 1)
+        pool, *_ = service.stick(facts, NOW + 1)
         found = service.endpoint(pool, facts)
         return found and found[1].address
 
@@ -232,7 +232,7 @@ def test_first_visit_goes_to_the_endpoint_that_the_session_keeps(
     service = snapshot_of((service_of({"blue": 1.0}, {"blue": 5}, sticky=sticky),), chance=seeded()).services["shop"]
     for _ in range(20):
         facts = request_of()
-        pool, cookie = service.stick(facts, NOW)
+        pool, cookie, _ = service.stick(facts, NOW)
         assert cookie is not None
         again = request_of(cookie=cookie.decode().partition(";")[0])
         first, second = pool.pick(facts), service.stick(again, NOW)[0].pick(again)
@@ -269,7 +269,7 @@ def test_key_decides_the_pool_and_without_one_chance_does(
     sticky = Sticky(key=key)
     service = snapshot_of((service_of(HALVES, sticky=sticky),), chance=numbers.__next__).services["shop"]
     home = service.home(b"42")
-    assert [service.stick(request_of(**shown), NOW) for _ in range(3)] == [(home, None)] * 3
+    assert [service.stick(request_of(**shown), NOW)[:2] for _ in range(3)] == [(home, None)] * 3
     assert [service.stick(request_of(**hidden), NOW)[0].name for _ in range(2)] == ["blue", "canary"]
     assert service.sticky_cookie is None
 

@@ -1,0 +1,57 @@
+"""What only some exchanges have: those that a filter holds back, limits, copies, or wants to see the end of."""
+
+import logging
+from math import inf
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from proxy.dataplane.copies import Copy
+    from proxy.dataplane.exchange import Exchange
+    from proxy.dataplane.waiting import Waiting
+    from proxy.telemetry.record import Record
+
+log = logging.getLogger("sluice")
+
+
+class Aside:
+    """Beside an exchange, from when the first filter asks for it.
+
+    `waiting` is what it waits for. `presented` is the Cookie field as the client sent it. `most` is how many bytes
+    its body may have. `endings` are called when it has ended; `copies` are its shadows, `notes` what filters keep.
+    """
+
+    __slots__ = ("copies", "endings", "most", "notes", "presented", "waiting")
+
+    def __init__(self, exchange: "Exchange") -> None:
+        self.waiting: Waiting | None = None
+        self.presented = exchange.head.cookie
+        self.most = inf
+        self.endings: list[Callable[[Exchange, Record], None]] = []
+        self.copies: tuple[Copy, ...] = ()
+        self.notes: dict[object, Any] = {}
+
+    def leave(self) -> None:
+        """Wait for nothing any more."""
+        waiting, self.waiting = self.waiting, None
+        if waiting is not None:
+            waiting.leave()
+
+    def end(self, exchange: "Exchange", record: "Record") -> None:
+        """The exchange has ended."""
+        endings, self.endings = self.endings, []
+        for each in endings:
+            try:
+                each(exchange, record)
+            except Exception:
+                # One filter's fault must stay its own.
+                log.exception("a filter failed at the end of %r", exchange)
+
+
+def aside(exchange: "Exchange") -> Aside:
+    """The exchange's; made where there is none yet."""
+    found = exchange.aside
+    if found is None:
+        found = exchange.aside = Aside(exchange)
+    return found

@@ -1,0 +1,61 @@
+"""The end of an exchange, told to the filters and logs that want to know of it."""
+
+from typing import TYPE_CHECKING, Final
+
+from proxy.http1 import fields
+from proxy.telemetry.record import Record
+
+if TYPE_CHECKING:
+    from proxy.dataplane.exchange import Exchange
+
+_TRACE: Final = slice(3, 35)  # of a traceparent: version-trace-parent-flags (W3C Trace Context §3.2)
+
+
+def tell(exchange: "Exchange", seconds: float) -> None:
+    """Tell everybody who wants to know. `seconds` is how long it took."""
+    found, plane = exchange.aside, exchange.plane
+    wanted = found is not None and found.endings
+    if not wanted and plane.on_end is None:
+        return
+    record = record_of(exchange, seconds)
+    if found is not None:
+        found.end(exchange, record)
+    if plane.on_end is not None:
+        plane.on_end(record)
+
+
+def record_of(exchange: "Exchange", seconds: float) -> Record:
+    """What came of it."""
+    head, endpoint = exchange.head, exchange.endpoint
+    return Record(
+        time=exchange.plane.wall() - seconds,
+        client=exchange.client,
+        scheme=exchange.scheme,
+        method=head.method,
+        target=exchange.asked,
+        host=head.host,
+        minor=head.minor,
+        status=exchange.status,
+        reason=exchange.reason,
+        route=exchange.route_name,
+        service=exchange.service_name,
+        pool=exchange.pool_name,
+        endpoint=endpoint.address if endpoint else "",
+        attempts=exchange.attempts,
+        bucket=_bucket(exchange),
+        connect=exchange.connecting if exchange.connecting >= 0 else None,
+        first_byte=exchange.waited if exchange.waited >= 0 else None,
+        total=seconds,
+        received=exchange.received,
+        sent=exchange.sent,
+        request_id=exchange.request_id,
+        trace_id=(fields.get(exchange.block, b"traceparent") or b"")[_TRACE],
+        user_agent=head.get(b"user-agent") or b"",
+        referer=head.get(b"referer") or b"",
+    )
+
+
+def _bucket(exchange: "Exchange") -> int | None:
+    identity = exchange.identity
+    service = exchange.route.service if identity is not None else None
+    return None if identity is None or service is None else service.bucket(identity)
