@@ -9,7 +9,9 @@ if TYPE_CHECKING:
 
     from proxy.dataplane.copies import Copy
     from proxy.dataplane.exchange import Exchange
+    from proxy.dataplane.held_response import Late
     from proxy.dataplane.waiting import Waiting
+    from proxy.filters.effects import Run
     from proxy.telemetry.record import Record
 
 log = logging.getLogger("sluice")
@@ -20,20 +22,23 @@ class Aside:
 
     `waiting` is what it waits for. `presented` is the Cookie field as the client sent it. `most` is how many bytes
     its body may have. `endings` are called when it has ended; `copies` are its shadows, `notes` what filters keep.
+    `late` is what came of a response whose head a filter holds back.
     """
 
-    __slots__ = ("copies", "endings", "most", "notes", "presented", "waiting")
+    __slots__ = ("copies", "endings", "late", "most", "notes", "presented", "waiting")
 
     def __init__(self, exchange: "Exchange") -> None:
         self.waiting: Waiting | None = None
         self.presented = exchange.head.cookie
         self.most = inf
-        self.endings: list[Callable[[Exchange, Record], None]] = []
+        self.late: Late | None = None
+        self.endings: list[Callable[[Exchange, Record], Run | None]] = []
         self.copies: tuple[Copy, ...] = ()
         self.notes: dict[object, Any] = {}
 
     def leave(self) -> None:
         """Wait for nothing any more."""
+        self.late = None
         waiting, self.waiting = self.waiting, None
         if waiting is not None:
             waiting.leave()
@@ -43,7 +48,9 @@ class Aside:
         endings, self.endings = self.endings, []
         for each in endings:
             try:
-                each(exchange, record)
+                run = each(exchange, record)
+                if run is not None:
+                    exchange.plane.afterwards(run)
             except Exception:
                 # One filter's fault must stay its own.
                 log.exception("a filter failed at the end of %r", exchange)

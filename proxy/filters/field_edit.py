@@ -7,17 +7,10 @@ from typing import Final
 
 from proxy.http1 import fields
 from proxy.http1.host import valid_host
+from proxy.http1.owned import FRAMING
 
 _TOKEN: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _CONTROL: Final = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
-
-# RFC 9110 §7.6.1 and §8.6: framing belongs to each side's own codec.
-FRAMING: Final = frozenset(
-    {
-        *("connection", "content-length", "expect", "http2-settings", "keep-alive", "proxy-connection"),
-        *("te", "trailer", "transfer-encoding", "upgrade"),
-    }
-)
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,10 +2,10 @@
 
 from collections import Counter
 from collections.abc import Callable, Generator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from proxy.filters.registry import RequestFilter, ResponseFilter
-from proxy.filters.site import Site
+from proxy.filters.site import Classes, Site
 from proxy.pools.registry import EndpointRegistry
 from proxy.routing.router import Router
 from proxy.routing.service import Service
@@ -35,6 +35,11 @@ class Snapshot:
     listeners: tuple[Listener, ...]
     registry: EndpointRegistry
 
+    def kept(self) -> set[object]:
+        """Everything that its request filters keep at their sites."""
+        chains = (self.filters, *(row.route.request_filters for row in self.router.rows))
+        return {each.keeps for chain in chains for each in chain if each.keeps is not None}
+
     def activate(self) -> None:
         """Put weights, limits and endpoints of this generation into force; others' endpoints become removed.
 
@@ -52,14 +57,17 @@ def compile_snapshot(  # noqa: PLR0913  the composition root's call: every sourc
     previous: Snapshot | None = None,
     cookie_keys: tuple[str, ...] = (),
     token: Callable[[int], bytes],
+    plugins: Classes | None = None,
 ) -> Snapshot:
     """The snapshot of a document; CompileError with every problem there is.
 
     What has not changed since `previous` is taken from there. `chance` gives numbers in [0, 1), `token` that many
-    random bytes; `cookie_keys` stand in where the document has none. Nothing is in force before `activate`.
+    random bytes; `cookie_keys` stand in where the document has none, `plugins` are users' own classes. Nothing is in
+    force before `activate`.
     """
     workers = document.workers if isinstance(document.workers, int) else 1
-    sources = Sources(registry, chance, document.cookie_keys or cookie_keys, token, workers)
+    keys = document.cookie_keys or cookie_keys
+    sources = Sources(registry, chance, keys, token, workers, plugins=plugins)
     steps = compiling(document, hashes(parts(document)), generation, sources, previous)
     while True:
         try:
@@ -80,6 +88,8 @@ def compiling(
 
     `digests` are the hashes of the document's parts.
     """
+    if previous is not None and previous.hashes.get("plugins") != digests.get("plugins"):
+        previous = replace(previous, hashes={})  # other code behind the same words: nothing of it is the same
     job = _Job(document, sources, dict(digests), previous, Problems())
     services: dict[str, Service | None] = {}
     yield from job.services(services)
@@ -128,7 +138,7 @@ class _Job:
             return FilterChain(self.previous.filters, (), self.previous.response_filters)
         built = build_filters(self.document.filters, "filters", self.problems)
         sources = self.sources
-        site = Site((), "filters", 1, None, sources.chance, sources.workers, sources.states)
+        site = Site((), "filters", 1, None, sources.chance, sources.workers, sources.states, sources.plugins)
         return compile_filters(placed(built, site), "filters", self.problems)
 
     def router(self, services: Mapping[str, Service | None]) -> Generator[None, None, Router]:

@@ -33,12 +33,21 @@ class PoolTotals:
 
 
 @dataclass(slots=True)
+class PluginTotals:
+    """What a plug-in at one place has counted in all workers, and how its hooks failed."""
+
+    counters: Counter[str] = field(default_factory=Counter)
+    failures: Counter[str] = field(default_factory=Counter)
+
+
+@dataclass(slots=True)
 class Totals:
-    """Everything that only ever grows."""
+    """Everything that only ever grows. `plugins` go by name and place."""
 
     pools: dict[PoolKey, PoolTotals] = field(default_factory=dict)
     unrouted: list[int] = field(default_factory=lambda: [0] * 6)
     replies: Counter[str] = field(default_factory=Counter)
+    plugins: dict[tuple[str, str], PluginTotals] = field(default_factory=dict)
 
     def add(self, report: WorkerReport) -> None:
         """Add one worker's."""
@@ -46,6 +55,10 @@ class Totals:
             self.pools.setdefault((pool.service, pool.pool), PoolTotals()).add(pool)
         self.unrouted = [mine + its for mine, its in zip(self.unrouted, report.unrouted, strict=True)]
         self.replies.update(report.refusals)
+        for plugin in report.plugins:
+            mine = self.plugins.setdefault((plugin.plugin, plugin.at), PluginTotals())
+            mine.counters.update(plugin.counters)
+            mine.failures.update(plugin.failures)
 
 
 class Ledger:
@@ -83,6 +96,10 @@ def _merge(into: Totals, other: Totals) -> None:
         mine.upstream.add(pool.upstream)
         mine.counted.update(pool.counted)
         mine.failures.update(pool.failures)
+    for name, plugin in other.plugins.items():
+        its = into.plugins.setdefault(name, PluginTotals())
+        its.counters.update(plugin.counters)
+        its.failures.update(plugin.failures)
     into.unrouted = [a + b for a, b in zip(into.unrouted, other.unrouted, strict=True)]
     into.replies.update(other.replies)
 

@@ -8,10 +8,12 @@ from proxy.dataplane.plane import Plane
 from proxy.pools.endpoint import Endpoint
 from proxy.pools.registry import EndpointRegistry
 from proxy.pools.state import PoolState
-from proxy.telemetry.report import Durations, EndpointReport, PoolReport, WorkerReport, encode
+from proxy.telemetry.report import Durations, EndpointReport, PluginReport, PoolReport, WorkerReport, encode
 
 
-def counted(plane: Plane, registry: EndpointRegistry, listeners: Iterable[Listener]) -> bytes:
+def counted(
+    plane: Plane, registry: EndpointRegistry, listeners: Iterable[Listener], plugins: tuple[PluginReport, ...] = ()
+) -> bytes:
     """The worker's report, encoded."""
     connections: Counter[str] = Counter()
     for listener in listeners:
@@ -24,6 +26,7 @@ def counted(plane: Plane, registry: EndpointRegistry, listeners: Iterable[Listen
             refusals=dict(plane.refusals),
             connections=dict(connections),
             tunnels=len(plane.tunnels),
+            plugins=plugins,
         )
     )
 

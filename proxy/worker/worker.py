@@ -23,6 +23,7 @@ from proxy.snapshot.compile import CompileError
 from proxy.snapshot.document import Document
 from proxy.worker.counting import counted
 from proxy.worker.generations import Generations, OutOfStepError
+from proxy.worker.watchdog import Watchdog
 
 log = logging.getLogger("sluice")
 
@@ -37,6 +38,7 @@ class Worker:
         self._registry = EndpointRegistry()
         self._generations = Generations(self._registry)
         self._slow_start = SlowStart()
+        self._watchdog = Watchdog(loop)
         self._sockets: dict[str, socket.socket] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._turn = asyncio.Lock()  # changes come one after the other
@@ -75,7 +77,7 @@ class Worker:
             case say.Commit():
                 self._later(self._commit(message.generation))
             case say.Abandon():
-                self._generations.abandon()
+                self._later(self._generations.abandon())
             case say.Apply():
                 self._later(self._apply(message))
             case say.Health():
@@ -113,7 +115,12 @@ class Worker:
     # -- generations
 
     async def _start(self, start: say.StartWorker) -> None:
-        await self._generations.prepare(start.generation, -1, start.parts, ())
+        try:
+            await self._generations.prepare(start.generation, -1, start.parts, ())
+        except CompileError as error:
+            for problem in error.problems:
+                log.error("this worker cannot start: %s", problem)  # noqa: TRY400 - whose fault it is, it says
+            os._exit(1)
         self._publish(start.generation)
         self._take_health(start.health)
         self._link.send(MASTER, say.Ready(start.generation))
@@ -165,6 +172,7 @@ class Worker:
             wheel.run(self.plane.wheel, self._loop.call_later, self._loop.time)
         else:
             self.plane.snapshot = snapshot
+        (self._watchdog.stop if self._generations.hosts.is_empty else self._watchdog.start)()
         self._listen(self.plane, document)
         _close_idle(gone)
         self._warm_up()
@@ -252,7 +260,9 @@ class Worker:
 
     def _counted(self) -> bytes:
         self._tidy()
-        return counted(self.plane, self._registry, self._all_listeners()) if self.plane else b""
+        if self.plane is None:
+            return b""
+        return counted(self.plane, self._registry, self._all_listeners(), self._generations.hosts.reports())
 
     def _tidy(self) -> None:
         """Drains that are over, endpoints that were removed and are empty now, and slow starts; when somebody asks."""
@@ -296,6 +306,8 @@ class Worker:
             for connection in tuple(listener.connections):
                 connection.close()
         await plane.close()
+        self._watchdog.stop()
+        await self._generations.hosts.close()
 
     def _is_busy(self) -> bool:
         return bool(self.plane and self.plane.tunnels) or any(each.is_busy for each in self._all_listeners())
