@@ -48,8 +48,10 @@ class Waiting:
             self._leave = leave
 
     def for_work(self, run: Run) -> None:
-        """Until the coroutine has ended."""
-        self._task = self._exchange.plane.loop.create_task(self._run(run))
+        """Until the coroutine has ended, or its time is over: whether it then ends or not."""
+        loop = self._exchange.plane.loop
+        self._timer = loop.call_later(run.timeout, self._work_is_late, run)
+        self._task = loop.create_task(self._run(run))
 
     def for_thread(self, compute: Compute) -> None:
         """Until a thread has done it."""
@@ -62,10 +64,13 @@ class Waiting:
     async def _run(self, run: Run) -> None:
         effect: Effect | None
         try:
-            async with asyncio.timeout(run.timeout):
-                effect = await run.work
+            effect = await run.work
+        except asyncio.CancelledError:
+            if self._is_over:
+                raise
+            effect = run.failed(RuntimeError("it was cancelled, and not by us"))
         except Exception as error:  # noqa: BLE001 - whatever a plug-in raises: `failed` says what becomes of it
-            effect = run.failed(error)
+            effect = None if self._is_over else run.failed(error)
         self._task = None
         self._wake(effect)
 
@@ -73,6 +78,11 @@ class Waiting:
         effect = await future
         self._task = None
         self._wake(effect)
+
+    def _work_is_late(self, run: Run) -> None:
+        self._timer = None
+        if not self._is_over:
+            self._go_on(run.failed(TimeoutError()))
 
     def _late(self, otherwise: "Effect | None") -> None:
         self._timer = None

@@ -94,7 +94,7 @@ class Host:
     def response(self, known: Known, head: ResponseHead) -> Coroutine[Any, Any, None] | None:
         """Let it change a response; what is still to be waited for, if anything."""
         done = self._called(self.plugin.on_response, Response(head), Facts(known, self))
-        return done if inspect.iscoroutine(done) else None
+        return _contained(done) if inspect.iscoroutine(done) else None
 
     def end(self, record: Record) -> Coroutine[Any, Any, None] | None:
         """Let it see the end."""
@@ -102,10 +102,10 @@ class Host:
             done = self._called(self.plugin.on_end, record)
         except PluginError:
             return None
-        return done if inspect.iscoroutine(done) else None
+        return _contained(done) if inspect.iscoroutine(done) else None
 
     async def _later(self, work: Coroutine[Any, Any, Any], request: Request) -> Outcome:
-        return self._judged(await work, request)
+        return self._judged(await _contained(work), request)
 
     def _judged(self, said: Any, request: Request) -> Outcome:
         if said is None:
@@ -121,8 +121,8 @@ class Host:
         WATCH.at_work = self.name
         try:
             return hook(*arguments)
-        except Exception as error:  # noqa: BLE001 - whatever users write: one request's fault at most
-            self.failed(error)
+        except BaseException as error:  # noqa: BLE001 - whatever users write: one request's fault at most
+            self.failed(error if isinstance(error, Exception) else RuntimeError(f"it raised {error!r}"))
             return None
         finally:
             WATCH.at_work = None
@@ -140,6 +140,14 @@ class Host:
             log.error("plug-in %s %s (%d times so far)", self.name, what, times, exc_info=None if late else error)
         if self.on_error == "fail":
             raise PluginError("plugin_timeout" if late else "plugin_failed") from error
+
+
+async def _contained(work: Coroutine[Any, Any, Any]) -> Any:
+    """The same; what would end the whole process is an error like any other."""
+    try:
+        return await work
+    except (SystemExit, KeyboardInterrupt) as error:
+        raise RuntimeError(f"it raised {error!r}") from error
 
 
 def reply_parts(reply: Reply) -> tuple[int, bytes, bytes]:

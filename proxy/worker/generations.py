@@ -36,7 +36,7 @@ class Generations:
         self._prepared: tuple[Snapshot, Document, dict[str, bytes]] | None = None
         self.registry = registry
         self.states = States()
-        self.hosts = Hosts(self.states)
+        self.hosts = Hosts()
         self.snapshot: Snapshot | None = None
         self.document: Document | None = None
 
@@ -62,7 +62,7 @@ class Generations:
             prepared = await self._walk(steps), document, found
         finally:
             gc.enable()
-        await self.hosts.open_new()
+        await self.hosts.open_new(prepared[0], self.snapshot)
         self._prepared = prepared
 
     async def _walk(self, steps: Generator[None, None, Snapshot]) -> Snapshot:

@@ -6,7 +6,6 @@ import logging
 from collections import Counter
 from typing import Final
 
-from proxy.filters.site import States
 from proxy.plugins.host import Host
 from proxy.plugins.library import Library, forget
 from proxy.snapshot.compile import CompileError, Snapshot
@@ -22,8 +21,7 @@ MOST_COUNTERS: Final = 100  # of one plug-in that are told
 class Hosts:
     """All plug-ins that are open here."""
 
-    def __init__(self, states: States) -> None:
-        self._states = states
+    def __init__(self) -> None:
         self._open: set[Host] = set()
         self._closing: set[asyncio.Task[None]] = set()
         self._gone: dict[tuple[str, str], PluginReport] = {}
@@ -44,15 +42,14 @@ class Hosts:
         self._library = library
         return library
 
-    async def open_new(self) -> None:
-        """Open those that were made for a generation; CompileError where one cannot be, and then none of them is."""
-        new = [host for _, host in self._states.items() if isinstance(host, Host) and not host.is_open]
-        for host in new:
+    async def open_new(self, snapshot: Snapshot, before: Snapshot | None) -> None:
+        """Open those of a generation to come; CompileError where one cannot be, and then none of the new ones is."""
+        for host in _hosts(snapshot) - self._open:
             try:
                 async with asyncio.timeout(PATIENCE):
                     await _lived(host, "open")
             except Exception as error:
-                await self.close_unused(None)
+                await self.close_unused(before)
                 why = " ".join(f"{type(error).__name__}: {error}".split())
                 raise CompileError([f"plug-in {host.name}: open() failed: {why}"]) from error
             host.is_open = True
@@ -60,16 +57,15 @@ class Hosts:
 
     async def close_unused(self, snapshot: Snapshot | None) -> None:
         """Close what was opened for a generation that is not to be; `snapshot` is the one in force."""
-        used = snapshot.kept() if snapshot else set()
-        for host in self._open - used:
-            if not host.uses:
+        for host in self._open - _hosts(snapshot):
+            if not host.is_retired:
                 await self._close(host)
 
     def retire(self, snapshot: Snapshot) -> None:
         """This generation is in force: what it does not use is closed as soon as nobody uses it any more."""
         if not self._open:
             return
-        used = snapshot.kept()
+        used = _hosts(snapshot)
         for host in tuple(self._open):
             host.is_retired = host not in used
             host.on_empty = lambda host=host: self._close_soon(host)
@@ -108,6 +104,11 @@ class Hosts:
                 await _lived(host, "close")
         except Exception:
             log.exception("plug-in %s: close() failed", host.name)
+
+
+def _hosts(snapshot: Snapshot | None) -> set[Host]:
+    """The plug-ins that a generation uses."""
+    return set() if snapshot is None else {each for each in snapshot.kept() if isinstance(each, Host)}
 
 
 async def _lived(host: Host, what: str) -> None:
