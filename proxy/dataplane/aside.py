@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from proxy.dataplane.copies import Copy
     from proxy.dataplane.exchange import Exchange
     from proxy.dataplane.waiting import Waiting
+    from proxy.http1.facts import Facts
     from proxy.telemetry.record import Record
 
 log = logging.getLogger("sluice")
@@ -18,16 +19,16 @@ log = logging.getLogger("sluice")
 class Aside:
     """Beside an exchange, from when the first filter asks for it.
 
-    `waiting` is what it waits for. `presented` is the Cookie field as the client sent it. `most` is how many bytes
-    its body may have. `endings` are called when it has ended; `copies` are its shadows, `notes` what filters keep.
+    `waiting` is what it waits for. `most` is how many bytes its body may have. `chosen` are called when its pool is
+    known, `endings` when it has ended; `copies` are its shadows, `notes` what filters keep.
     """
 
-    __slots__ = ("copies", "endings", "most", "notes", "presented", "waiting")
+    __slots__ = ("chosen", "copies", "endings", "most", "notes", "waiting")
 
-    def __init__(self, exchange: "Exchange") -> None:
+    def __init__(self) -> None:
         self.waiting: Waiting | None = None
-        self.presented = exchange.head.cookie
         self.most = inf
+        self.chosen: tuple[Callable[[Facts], None], ...] = ()
         self.endings: list[Callable[[Exchange, Record], None]] = []
         self.copies: tuple[Copy, ...] = ()
         self.notes: dict[object, Any] = {}
@@ -53,5 +54,5 @@ def aside(exchange: "Exchange") -> Aside:
     """The exchange's; made where there is none yet."""
     found = exchange.aside
     if found is None:
-        found = exchange.aside = Aside(exchange)
+        found = exchange.aside = Aside()
     return found
