@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from proxy.dataplane.held_response import Late
     from proxy.dataplane.waiting import Waiting
     from proxy.filters.effects import Run
+    from proxy.http1.facts import Facts
     from proxy.telemetry.record import Record
 
 log = logging.getLogger("sluice")
@@ -20,17 +21,17 @@ log = logging.getLogger("sluice")
 class Aside:
     """Beside an exchange, from when the first filter asks for it.
 
-    `waiting` is what it waits for. `presented` is the Cookie field as the client sent it. `most` is how many bytes
-    its body may have. `endings` are called when it has ended; `copies` are its shadows, `notes` what filters keep.
-    `late` is what came of a response whose head a filter holds back.
+    `waiting` is what it waits for. `most` is how many bytes its body may have. `chosen` are called when its pool is
+    known, `endings` when it has ended; `copies` are its shadows, `notes` what filters keep. `late` is what came of a
+    response whose head a filter holds back.
     """
 
-    __slots__ = ("copies", "endings", "late", "most", "notes", "presented", "waiting")
+    __slots__ = ("chosen", "copies", "endings", "late", "most", "notes", "waiting")
 
-    def __init__(self, exchange: "Exchange") -> None:
+    def __init__(self) -> None:
         self.waiting: Waiting | None = None
-        self.presented = exchange.head.cookie
         self.most = inf
+        self.chosen: tuple[Callable[[Facts], None], ...] = ()
         self.late: Late | None = None
         self.endings: list[Callable[[Exchange, Record], Run | None]] = []
         self.copies: tuple[Copy, ...] = ()
@@ -60,5 +61,5 @@ def aside(exchange: "Exchange") -> Aside:
     """The exchange's; made where there is none yet."""
     found = exchange.aside
     if found is None:
-        found = exchange.aside = Aside(exchange)
+        found = exchange.aside = Aside()
     return found

@@ -195,7 +195,7 @@ class Exchange:
             return
         snapshot = self.plane.snapshot
         self.response_filters = snapshot.response_filters
-        if snapshot.filters:
+        if snapshot.has_filters:
             enter(self)
             return
         route = snapshot.router.find(self)

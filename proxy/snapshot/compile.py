@@ -2,10 +2,11 @@
 
 from collections import Counter
 from collections.abc import Callable, Generator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from proxy.filters.registry import RequestFilter, ResponseFilter
 from proxy.filters.site import Classes, Site
+from proxy.http1.facts import Facts
 from proxy.pools.registry import EndpointRegistry
 from proxy.routing.router import Router
 from proxy.routing.service import Service
@@ -22,8 +23,8 @@ __all__ = ["CompileError", "Snapshot", "compile_snapshot", "compiling"]
 class Snapshot:
     """One generation. A request reads it once and lets go of it when its response head is sent.
 
-    `filters` run on every request before it is routed, `response_filters` on every response, last. `hashes` has
-    the content hash of every part of the document (proxy.snapshot.parts).
+    `filters` run on every request before it is routed, `chosen_filters` when its pool is known, `response_filters` on
+    every response, last. `hashes` has the content hash of every part of the document (proxy.snapshot.parts).
     """
 
     generation: int
@@ -31,9 +32,14 @@ class Snapshot:
     router: Router
     services: Mapping[str, Service]
     filters: tuple[RequestFilter, ...]
+    chosen_filters: tuple[Callable[[Facts], None], ...]
     response_filters: tuple[ResponseFilter, ...]
     listeners: tuple[Listener, ...]
     registry: EndpointRegistry
+    has_filters: bool = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "has_filters", bool(self.filters or self.chosen_filters))
 
     def kept(self) -> set[object]:
         """Everything that its request filters keep at their sites."""
@@ -103,6 +109,7 @@ def compiling(
         router,
         compiled,
         filters.requests,
+        filters.chosen,
         filters.responses,
         document.listeners,
         sources.registry,
@@ -135,7 +142,7 @@ class _Job:
 
     def filters(self) -> FilterChain:
         if self.previous and self._is_same("filters"):
-            return FilterChain(self.previous.filters, (), self.previous.response_filters)
+            return FilterChain(self.previous.filters, self.previous.chosen_filters, self.previous.response_filters)
         built = build_filters(self.document.filters, "filters", self.problems)
         sources = self.sources
         site = Site((), "filters", 1, None, sources.chance, sources.workers, sources.states, sources.plugins)
