@@ -4,6 +4,7 @@ import re
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from proxy.http1.errors import MessageError
 from proxy.http1.facts import Facts as Known
 from proxy.http1.host import normal_host, valid_host
 from proxy.http1.message import NO_BODY, RequestHead, ResponseHead
@@ -11,6 +12,7 @@ from proxy.http1.owned import FRAMING, TOLD
 from proxy.http1.target import canonical_path
 from proxy.plugins.headers import Headers, lines
 
+_PATH: Final = re.compile(r"/[!$&'()*+,;=:@%/A-Za-z0-9._~-]*")
 _QUERY: Final = re.compile(r"[!$&'()*+,;=:@%/?A-Za-z0-9._~\[\]|{}^`\"<>-]*")
 _BODILESS: Final = (204, 205, 304)  # RFC 9110 §6.4.1, §15.3.6
 
@@ -66,7 +68,12 @@ class Request:
 
     @path.setter
     def path(self, value: str) -> None:
-        self._facts.path = canonical_path(value.encode("ascii"))
+        if not _PATH.fullmatch(value):
+            raise ValueError(f"{value!r} is not a path; begin with / and percent-encode what a URL does not take")
+        try:
+            self._facts.path = canonical_path(value.encode())
+        except MessageError as error:
+            raise ValueError(f"{value!r} is not a path: {error}") from None
         self._retarget()
 
     @property
