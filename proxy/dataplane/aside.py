@@ -33,7 +33,7 @@ class Aside:
         self.most = inf
         self.chosen: tuple[Callable[[Facts], None], ...] = ()
         self.late: Late | None = None
-        self.endings: list[Callable[[Exchange, Record], Run | None]] = []
+        self.endings: list[Callable[[Exchange, Callable[[], Record]], Run | None]] = []
         self.copies: tuple[Copy, ...] = ()
         self.notes: dict[object, Any] = {}
 
@@ -44,8 +44,8 @@ class Aside:
         if waiting is not None:
             waiting.leave()
 
-    def end(self, exchange: "Exchange", record: "Record") -> None:
-        """The exchange has ended."""
+    def end(self, exchange: "Exchange", record: "Callable[[], Record]") -> None:
+        """The exchange has ended; `record` makes what came of it."""
         endings, self.endings = self.endings, []
         for each in endings:
             try:

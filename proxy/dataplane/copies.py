@@ -34,7 +34,7 @@ class Copy:
         if self._body is None or not exchange.plane.shadows.send(exchange, shadow, b"".join(self._body)):
             shadow.compared("skipped", 0, 0.0)
             return
-        aside(exchange).endings.append(lambda _, record: shadow.compared("real", record.status, record.total))
+        aside(exchange).endings.append(lambda _, record: shadow.compared("real", record().status, record().total))
 
 
 def copy_request(exchange: "Exchange", shadow: Shadow) -> None:

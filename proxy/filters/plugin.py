@@ -1,6 +1,6 @@
 """Filter `plugin`."""
 
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Annotated, Any, Final, Literal
@@ -106,8 +106,8 @@ def _on_response(host: Host, facts: Facts, head: ResponseHead) -> Reply | Run | 
     return None if work is None else Run(work, host.timeout, partial(_failed, host))
 
 
-def _on_end(host: Host, _facts: Facts, record: Record) -> Run | None:
-    work = host.end(record) if host.sees_end else None
+def _on_end(host: Host, _facts: Facts, record: Callable[[], Record]) -> Run | None:
+    work = host.end(record()) if host.sees_end else None
     if work is None:
         host.ended()
         return None

@@ -19,11 +19,12 @@ class RequestFilter:
     """What a filter does to a request, once per exchange: it may change the head, `path` and `host` in place.
 
     `on_end` is called once when the exchange has ended, if it went on from here; with `sees_all` also where this very
-    filter has answered it or left the client waiting until it went. `keeps` is what it keeps at its site.
+    filter has answered it or left the client waiting until it went. What came of it is made for who asks. `keeps` is
+    what the filter keeps at its site.
     """
 
     on_request: Callable[[Facts], Effect | None]
-    on_end: Callable[[Facts, Record], Run | None] | None = None
+    on_end: Callable[[Facts, Callable[[], Record]], Run | None] | None = None
     sees_all: bool = False
     keeps: object | None = None
 

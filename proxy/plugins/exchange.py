@@ -14,6 +14,7 @@ from proxy.plugins.headers import Headers, lines
 
 _PATH: Final = re.compile(r"/[!$&'()*+,;=:@%/A-Za-z0-9._~-]*")
 _QUERY: Final = re.compile(r"[!$&'()*+,;=:@%/?A-Za-z0-9._~\[\]|{}^`\"<>-]*")
+_OWN: Final = FRAMING | TOLD
 _BODILESS: Final = (204, 205, 304)  # RFC 9110 §6.4.1, §15.3.6
 
 
@@ -47,14 +48,22 @@ class Request:
     `method` cannot be changed. `pool` is None unless this plug-in names one: it beats the sticky session and the split.
     """
 
-    __slots__ = ("_facts", "headers", "pool")
+    __slots__ = ("_facts", "_headers", "pool")
 
     def __init__(self, facts: Known) -> None:
         self._facts = facts
+        self._headers: Headers | None = None  # made for who looks: 1.5 µs
         self.pool: str | None = None
-        head = facts.head
-        apart = {"host": (lambda: head.host or None, self._set_host), "cookie": (lambda: head.cookie, self._set_cookie)}
-        self.headers = Headers(lambda: head.block, self._set_block, FRAMING | TOLD, apart)
+
+    @property
+    def headers(self) -> Headers:
+        """Its fields, Host and Cookie among them."""
+        if self._headers is None:
+            head = self._facts.head
+            host = (lambda: head.host or None, self._set_host)
+            cookie = (lambda: head.cookie, self._set_cookie)
+            self._headers = Headers(lambda: head.block, self._set_block, _OWN, {"host": host, "cookie": cookie})
+        return self._headers
 
     @property
     def method(self) -> str:
@@ -120,11 +129,19 @@ class Request:
 class Response:
     """The response on its way back."""
 
-    __slots__ = ("_head", "headers")
+    __slots__ = ("_head", "_headers")
 
     def __init__(self, head: ResponseHead) -> None:
         self._head = head
-        self.headers = Headers(lambda: head.block, self._set_block, FRAMING, {})
+        self._headers: Headers | None = None
+
+    @property
+    def headers(self) -> Headers:
+        """Its fields."""
+        if self._headers is None:
+            head = self._head
+            self._headers = Headers(lambda: head.block, self._set_block, FRAMING, {})
+        return self._headers
 
     @property
     def status(self) -> int:

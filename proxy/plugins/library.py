@@ -74,6 +74,7 @@ class Library:
 
     def __init__(self, files: PluginFiles | None) -> None:
         self.files = files
+        self.digest = files.digest if files is not None else ""
         self._found: dict[str, type[Any] | str] = {}
 
     def get(self, use: str) -> type[Any]:
@@ -89,7 +90,7 @@ class Library:
 
     def version(self, use: str) -> str:
         """What tells this class's code from that of other generations; "" for an installed one."""
-        return self.files.digest if self.files and self._is_own(use) else ""
+        return self.digest if self._is_own(use) else ""
 
     def load(self, uses: Iterable[str]) -> None:
         """Import them; what goes wrong is told by `get`."""
@@ -142,9 +143,10 @@ def made(cls: type[Any], options: Mapping[str, Any]) -> Any:
 
 
 def loaded_library(files: PluginFiles | None, uses: Iterable[str]) -> Library:
-    """The library of one document, with what it uses: imports are waited for."""
+    """The library of one document, with what it uses, for a process that runs none of it; imports are waited for."""
     library = Library(files)
     library.load_in_time(uses)
+    forget((library.digest,))
     return library
 
 
