@@ -46,8 +46,8 @@ class Probe:
     def leave(self) -> None:
         self.left += 1
 
-    def on_end(self, _facts: Facts, record: Record) -> None:
-        self.ended.append(record.status)
+    def on_end(self, _facts: Facts, record: Callable[[], Record]) -> None:
+        self.ended.append(record().status)
 
 
 @pytest.fixture
