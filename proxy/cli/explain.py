@@ -73,6 +73,8 @@ def explain(config: Path, question: Question) -> int:
     try:
         snapshot = _snapshot(loaded.document)
         print("\n".join(_answer(snapshot, _asked(question, loaded.document))))
+        if loaded.document.uses:
+            print(f"without what plug-ins would do, which are not run to explain: {', '.join(loaded.document.uses)}")
     except UsageError as error:
         return _say(str(error), USAGE)
     except MessageError as error:
