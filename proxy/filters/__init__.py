@@ -1,6 +1,11 @@
 """Filters and route actions, one file each; one exists by its import line here."""
 
+from proxy.filters.cors import Cors
 from proxy.filters.effects import ChoosePool, Effect, Reply
+from proxy.filters.fault import Fault
+from proxy.filters.ip_allow import IpAllow
+from proxy.filters.maintenance import Maintenance
+from proxy.filters.max_body import MaxBody
 from proxy.filters.plugin import Plugin
 from proxy.filters.redirect import Redirect
 from proxy.filters.registry import ACTIONS, FILTERS, Act, Action, Filter, Hooks, RequestFilter, ResponseFilter
@@ -8,6 +13,7 @@ from proxy.filters.request_headers import RequestHeaders
 from proxy.filters.respond import Respond
 from proxy.filters.response_headers import ResponseHeaders
 from proxy.filters.rewrite import Rewrite
+from proxy.filters.security_headers import SecurityHeaders
 
 __all__ = [
     "ACTIONS",
@@ -15,9 +21,14 @@ __all__ = [
     "Act",
     "Action",
     "ChoosePool",
+    "Cors",
     "Effect",
+    "Fault",
     "Filter",
     "Hooks",
+    "IpAllow",
+    "Maintenance",
+    "MaxBody",
     "Plugin",
     "Redirect",
     "Reply",
@@ -27,4 +38,5 @@ __all__ = [
     "ResponseFilter",
     "ResponseHeaders",
     "Rewrite",
+    "SecurityHeaders",
 ]

@@ -166,6 +166,7 @@ def test_total_time_includes_the_wait(make: Any, probe: Probe) -> None:
     stage = make(**HELD, timeouts=Timeouts(total=1.0))
     probe.wait()
     exchange = stage.begin()
+    assert exchange.deadline == exchange.started + 1.0
     exchange.expire(exchange.deadline)
     assert (stage.client.status, stage.client.reason) == (504, "total_timeout")
     assert (probe.left, is_clean(stage)) == (1, True)
