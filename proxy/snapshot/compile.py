@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass
 
-from proxy.filters.registry import RequestFilter, ResponseFilter
+from proxy.filters.registry import RequestFilter, ResponseFilter, Standing
 from proxy.filters.site import Site
 from proxy.pools.registry import EndpointRegistry
 from proxy.routing.router import Router
@@ -23,7 +23,7 @@ class Snapshot:
     """One generation. A request reads it once and lets go of it when its response head is sent.
 
     `filters` run on every request before it is routed, `response_filters` on every response, last. `hashes` has
-    the content hash of every part of the document (proxy.snapshot.parts).
+    the content hash of every part of the document (proxy.snapshot.parts). `standings` are those of all its filters.
     """
 
     generation: int
@@ -34,6 +34,7 @@ class Snapshot:
     response_filters: tuple[ResponseFilter, ...]
     listeners: tuple[Listener, ...]
     registry: EndpointRegistry
+    standings: frozenset[Standing] = frozenset()
 
     def activate(self) -> None:
         """Put weights, limits and endpoints of this generation into force; others' endpoints become removed.
@@ -41,6 +42,13 @@ class Snapshot:
         Called once, when the snapshot is published, for the first one too.
         """
         self.registry.activate(pool for service in self.services.values() for pool in service.pools.values())
+
+    def succeed(self, before: "Snapshot | None") -> None:
+        """Tell filters whether they stand. Called once, when requests go by this generation already."""
+        for each in self.standings:
+            each.begin()
+        for each in before.standings - self.standings if before else ():
+            each.end()
 
 
 def compile_snapshot(  # noqa: PLR0913  the composition root's call: every source of the undetermined by its name
@@ -96,7 +104,13 @@ def compiling(
         filters.responses,
         document.listeners,
         sources.registry,
+        _standings(filters.requests, router),
     )
+
+
+def _standings(filters: tuple[RequestFilter, ...], router: Router) -> frozenset[Standing]:
+    chains = (filters, *(row.route.request_filters for row in router.rows))
+    return frozenset(each.standing for chain in chains for each in chain if each.standing is not None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +138,7 @@ class _Job:
                 yield
 
     def filters(self) -> FilterChain:
-        if self.previous and self._is_same("filters"):
+        if self.previous and self._is_same("filters") and self._is_same("workers"):
             return FilterChain(self.previous.filters, (), self.previous.response_filters)
         built = build_filters(self.document.filters, "filters", self.problems)
         sources = self.sources
@@ -133,7 +147,7 @@ class _Job:
 
     def router(self, services: Mapping[str, Service | None]) -> Generator[None, None, Router]:
         compiler = RouteCompiler(services, self.sources, self.problems)
-        if self.previous is None or not self._is_same("routes"):
+        if self.previous is None or not (self._is_same("routes") and self._is_same("workers")):
             return (yield from compiler.router(self.document.routes))
         if services == self.previous.services:
             return self.previous.router

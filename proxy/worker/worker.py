@@ -155,6 +155,7 @@ class Worker:
         self._link.send(CONTROLLER, say.Refused(generation, tuple(problems)))
 
     def _publish(self, generation: int) -> None:
+        before = self._generations.snapshot
         gone = self._generations.commit(generation)
         snapshot, document = self._generations.snapshot, self._generations.document
         if snapshot is None or document is None:
@@ -168,6 +169,7 @@ class Worker:
         self._listen(self.plane, document)
         _close_idle(gone)
         self._warm_up()
+        snapshot.succeed(before)
 
     # -- listeners
 
