@@ -1,5 +1,6 @@
 """Filters and route actions, one file each; one exists by its import line here."""
 
+from proxy.filters.concurrency_limit import ConcurrencyLimit
 from proxy.filters.effects import ChoosePool, Effect, Reply
 from proxy.filters.redirect import Redirect
 from proxy.filters.registry import ACTIONS, FILTERS, Act, Action, Filter, Hooks, RequestFilter, ResponseFilter
@@ -14,6 +15,7 @@ __all__ = [
     "Act",
     "Action",
     "ChoosePool",
+    "ConcurrencyLimit",
     "Effect",
     "Filter",
     "Hooks",
