@@ -23,6 +23,7 @@ from proxy.snapshot.compile import CompileError
 from proxy.snapshot.document import Document
 from proxy.worker.counting import counted
 from proxy.worker.generations import Generations, OutOfStepError
+from proxy.worker.spending import Spending
 
 log = logging.getLogger("sluice")
 
@@ -49,6 +50,7 @@ class Worker:
         self.listeners: dict[str, Listener] = {}
         self.leaving: list[Listener] = []
         self._link = Link(loop, channel, self._received, self._orphaned)
+        self._spending = Spending(loop, self._generations.states, self._tell_spent)
 
     async def run(self) -> None:
         """Serve until told to end, then end gracefully."""
@@ -70,19 +72,17 @@ class Worker:
                 self._hold(message.binds, frame.descriptors)
             case say.Serve():
                 self._serve()
-            case say.Prepare():
-                self._later(self._prepare(message))
-            case say.Commit():
-                self._later(self._commit(message.generation))
+            case say.Prepare() | say.Commit() | say.Apply():
+                self._later(self._change(message))
             case say.Abandon():
                 self._generations.abandon()
-            case say.Apply():
-                self._later(self._apply(message))
             case say.Health():
                 self._take_health(message.report)
                 self._link.send(frame.peer, say.Informed(message.number))
             case say.Ask():
                 self._link.send(frame.peer, say.Counted(message.number, self._counted()))
+            case say.Spent():
+                self._spending.hear(message)
             case say.CutDrained():
                 self._link.send(frame.peer, self._cut(message))
             case say.Drain():
@@ -117,6 +117,15 @@ class Worker:
         self._publish(start.generation)
         self._take_health(start.health)
         self._link.send(MASTER, say.Ready(start.generation))
+
+    async def _change(self, change: say.Prepare | say.Commit | say.Apply) -> None:
+        match change:
+            case say.Prepare():
+                await self._prepare(change)
+            case say.Commit():
+                await self._commit(change.generation)
+            case say.Apply():
+                await self._apply(change)
 
     async def _prepare(self, change: say.Prepare) -> None:
         try:
@@ -170,6 +179,7 @@ class Worker:
         _close_idle(gone)
         self._warm_up()
         snapshot.succeed(before)
+        self._spending.begin()
 
     # -- listeners
 
@@ -251,6 +261,10 @@ class Worker:
 
     def _failing(self, endpoint: Endpoint) -> None:
         self._link.send(CONTROLLER, say.Ejected(endpoint.service, endpoint.pool, endpoint.address))
+
+    def _tell_spent(self, spent: say.Spent) -> None:
+        if not self._link.waiting:  # a master that does not read: what is lost is as if the others were not there
+            self._link.send(CONTROLLER, spent)
 
     def _counted(self) -> bytes:
         self._tidy()
