@@ -146,6 +146,8 @@ class ChannelFleet:
                 self._take("count", message.number, child, message)
             case say.Cut():
                 self._take("cut", message.number, child, message)
+            case say.Spent():
+                self._pass_on(child, message)
             case _:
                 log.warning("a message nobody waits for: %s", type(message).__name__)
 
@@ -153,6 +155,12 @@ class ChannelFleet:
         answers = self._answers.get((kind, number))
         if answers is not None:
             answers.take(child, message)
+
+    def _pass_on(self, sender: int, spent: say.Spent) -> None:
+        """Let all other workers know, those of an earlier era that finish included."""
+        for child in self._workers("ready", "draining"):
+            if child.id != sender:
+                self._link.send(child.id, spent)
 
     def _reply(self, kind: str, message: say.Message) -> None:
         future = self._replies.pop(kind, None)

@@ -1,5 +1,6 @@
 """Filters and route actions, one file each; one exists by its import line here."""
 
+from proxy.filters.concurrency_limit import ConcurrencyLimit
 from proxy.filters.cors import Cors
 from proxy.filters.effects import ChoosePool, Effect, Reply
 from proxy.filters.fault import Fault
@@ -7,6 +8,7 @@ from proxy.filters.ip_allow import IpAllow
 from proxy.filters.maintenance import Maintenance
 from proxy.filters.max_body import MaxBody
 from proxy.filters.plugin import Plugin
+from proxy.filters.rate_limit import RateLimit
 from proxy.filters.redirect import Redirect
 from proxy.filters.registry import ACTIONS, FILTERS, Act, Action, Filter, Hooks, RequestFilter, ResponseFilter
 from proxy.filters.request_headers import RequestHeaders
@@ -21,6 +23,7 @@ __all__ = [
     "Act",
     "Action",
     "ChoosePool",
+    "ConcurrencyLimit",
     "Cors",
     "Effect",
     "Fault",
@@ -30,6 +33,7 @@ __all__ = [
     "Maintenance",
     "MaxBody",
     "Plugin",
+    "RateLimit",
     "Redirect",
     "Reply",
     "RequestFilter",

@@ -43,7 +43,7 @@ class Plugin:
         if library is None:  # nothing that users wrote is run to check a configuration
             return Hooks()
         host = site.keep((self, library.version(self.use)), lambda: self._host(library, site))
-        request = RequestFilter(partial(_on_request, host, site), partial(_on_end, host), sees_all=True, keeps=host)
+        request = RequestFilter(partial(_on_request, host, site), partial(_on_end, host), sees_all=True, standing=host)
         response = ResponseFilter(partial(_on_response, host)) if host.sees_response else None
         return Hooks(request, response=response)
 
@@ -107,7 +107,7 @@ def _on_response(host: Host, facts: Facts, head: ResponseHead) -> Reply | Run | 
 
 
 def _on_end(host: Host, _facts: Facts, record: Callable[[], Record]) -> Run | None:
-    work = host.end(record()) if host.sees_end else None
+    work = host.ending(record()) if host.sees_end else None
     if work is None:
         host.ended()
         return None

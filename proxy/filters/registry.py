@@ -14,19 +14,34 @@ from proxy.telemetry.record import Record
 Act = Callable[[Facts], Reply]
 
 
+class Standing(Protocol):
+    """What wants to know whether the generation in force has it; compared by equality, told in the order here.
+
+    A filter that holds requests back lets them go when it is taken away, which their own generation would not tell it.
+    """
+
+    def begin(self) -> None:
+        """A generation that has it came into force; said again for each."""
+        ...
+
+    def end(self) -> None:
+        """The generation that came into force has it no more."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class RequestFilter:
     """What a filter does to a request, once per exchange: it may change the head, `path` and `host` in place.
 
     `on_end` is called once when the exchange has ended, if it went on from here; with `sees_all` also where this very
-    filter has answered it or left the client waiting until it went. What came of it is made for who asks. `keeps` is
-    what the filter keeps at its site.
+    filter has answered it or left the client waiting until it went. What came of it is made for who asks. `standing`
+    is told of generations.
     """
 
     on_request: Callable[[Facts], Effect | None]
     on_end: Callable[[Facts, Callable[[], Record]], Run | None] | None = None
     sees_all: bool = False
-    keeps: object | None = None
+    standing: Standing | None = None
 
 
 @dataclass(frozen=True, slots=True)

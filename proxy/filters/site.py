@@ -26,6 +26,10 @@ class States:
             there = self._kept[key] = make()
         return cast("T", there)
 
+    def get(self, key: bytes) -> Any:
+        """What is kept under this key; None where there is nothing."""
+        return self._kept.get(key)
+
     def items(self) -> Iterator[tuple[bytes, Any]]:
         """Everything that some generation still has."""
         yield from tuple(self._kept.items())

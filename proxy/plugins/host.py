@@ -71,6 +71,16 @@ class Host:
 
     # -- who uses it
 
+    def begin(self) -> None:
+        """The generation in force has it."""
+        self.is_retired = False
+
+    def end(self) -> None:
+        """The generation in force has it no more."""
+        if not self.is_retired:
+            self.is_retired = True
+            self._look_empty()
+
     def passed(self) -> None:
         """An exchange has come by."""
         self.uses += 1
@@ -78,6 +88,9 @@ class Host:
     def ended(self) -> None:
         """It has ended."""
         self.uses -= 1
+        self._look_empty()
+
+    def _look_empty(self) -> None:
         if self.is_retired and not self.uses and self.on_empty is not None:
             self.on_empty()
 
@@ -96,7 +109,7 @@ class Host:
         done = self._called(self.plugin.on_response, Response(head), Facts(known, self))
         return _contained(done) if inspect.iscoroutine(done) else None
 
-    def end(self, record: Record) -> Coroutine[Any, Any, None] | None:
+    def ending(self, record: Record) -> Coroutine[Any, Any, None] | None:
         """Let it see the end."""
         try:
             done = self._called(self.plugin.on_end, record)

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass, field, replace
 
-from proxy.filters.registry import RequestFilter, ResponseFilter
+from proxy.filters.registry import RequestFilter, ResponseFilter, Standing
 from proxy.filters.site import Classes, Site
 from proxy.http1.facts import Facts
 from proxy.pools.registry import EndpointRegistry
@@ -25,6 +25,7 @@ class Snapshot:
 
     `filters` run on every request before it is routed, `chosen_filters` when its pool is known, `response_filters` on
     every response, last. `hashes` has the content hash of every part of the document (proxy.snapshot.parts).
+    `standings` are those of all its filters.
     """
 
     generation: int
@@ -36,15 +37,11 @@ class Snapshot:
     response_filters: tuple[ResponseFilter, ...]
     listeners: tuple[Listener, ...]
     registry: EndpointRegistry
+    standings: frozenset[Standing] = frozenset()
     has_filters: bool = field(init=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "has_filters", bool(self.filters or self.chosen_filters))
-
-    def kept(self) -> set[object]:
-        """Everything that its request filters keep at their sites."""
-        chains = (self.filters, *(row.route.request_filters for row in self.router.rows))
-        return {each.keeps for chain in chains for each in chain if each.keeps is not None}
 
     def activate(self) -> None:
         """Put weights, limits and endpoints of this generation into force; others' endpoints become removed.
@@ -52,6 +49,13 @@ class Snapshot:
         Called once, when the snapshot is published, for the first one too.
         """
         self.registry.activate(pool for service in self.services.values() for pool in service.pools.values())
+
+    def succeed(self, before: "Snapshot | None") -> None:
+        """Tell filters whether they stand. Called once, when requests go by this generation already."""
+        for each in self.standings:
+            each.begin()
+        for each in before.standings - self.standings if before else ():
+            each.end()
 
 
 def compile_snapshot(  # noqa: PLR0913  the composition root's call: every source of the undetermined by its name
@@ -113,7 +117,13 @@ def compiling(
         filters.responses,
         document.listeners,
         sources.registry,
+        _standings(filters.requests, router),
     )
+
+
+def _standings(filters: tuple[RequestFilter, ...], router: Router) -> frozenset[Standing]:
+    chains = (filters, *(row.route.request_filters for row in router.rows))
+    return frozenset(each.standing for chain in chains for each in chain if each.standing is not None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,7 +151,7 @@ class _Job:
                 yield
 
     def filters(self) -> FilterChain:
-        if self.previous and self._is_same("filters"):
+        if self.previous and self._is_same("filters") and self._is_same("workers"):
             return FilterChain(self.previous.filters, self.previous.chosen_filters, self.previous.response_filters)
         built = build_filters(self.document.filters, "filters", self.problems)
         sources = self.sources
@@ -150,7 +160,7 @@ class _Job:
 
     def router(self, services: Mapping[str, Service | None]) -> Generator[None, None, Router]:
         compiler = RouteCompiler(services, self.sources, self.problems)
-        if self.previous is None or not self._is_same("routes"):
+        if self.previous is None or not (self._is_same("routes") and self._is_same("workers")):
             return (yield from compiler.router(self.document.routes))
         if services == self.previous.services:
             return self.previous.router

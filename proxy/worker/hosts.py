@@ -4,6 +4,7 @@ import asyncio
 import inspect
 import logging
 from collections import Counter
+from functools import partial
 from typing import Final
 
 from proxy.plugins.host import Host
@@ -53,6 +54,7 @@ class Hosts:
                 why = " ".join(f"{type(error).__name__}: {error}".split())
                 raise CompileError([f"plug-in {host.name}: open() failed: {why}"]) from error
             host.is_open = True
+            host.on_empty = partial(self._close_soon, host)
             self._open.add(host)
 
     async def close_unused(self, snapshot: Snapshot | None) -> None:
@@ -65,12 +67,8 @@ class Hosts:
         """This generation is in force: what it does not use is closed as soon as nobody uses it any more."""
         if not self._open:
             return
-        used = _hosts(snapshot)
-        for host in tuple(self._open):
-            host.is_retired = host not in used
-            host.on_empty = lambda host=host: self._close_soon(host)
-            if host.is_retired and not host.uses:
-                self._close_soon(host)
+        for host in self._open - _hosts(snapshot):
+            host.end()
         if self._library is not None and self._library.files is not None:
             forget({self._library.files.digest})
 
@@ -108,7 +106,7 @@ class Hosts:
 
 def _hosts(snapshot: Snapshot | None) -> set[Host]:
     """The plug-ins that a generation uses."""
-    return set() if snapshot is None else {each for each in snapshot.kept() if isinstance(each, Host)}
+    return set() if snapshot is None else {each for each in snapshot.standings if isinstance(each, Host)}
 
 
 async def _lived(host: Host, what: str) -> None:

@@ -23,6 +23,7 @@ from proxy.snapshot.compile import CompileError
 from proxy.snapshot.document import Document
 from proxy.worker.counting import counted
 from proxy.worker.generations import Generations, OutOfStepError
+from proxy.worker.spending import Spending
 from proxy.worker.watchdog import Watchdog
 
 log = logging.getLogger("sluice")
@@ -51,6 +52,7 @@ class Worker:
         self.listeners: dict[str, Listener] = {}
         self.leaving: list[Listener] = []
         self._link = Link(loop, channel, self._received, self._orphaned)
+        self._spending = Spending(loop, self._generations.states, self._tell_spent)
 
     async def run(self) -> None:
         """Serve until told to end, then end gracefully."""
@@ -72,19 +74,17 @@ class Worker:
                 self._hold(message.binds, frame.descriptors)
             case say.Serve():
                 self._serve()
-            case say.Prepare():
-                self._later(self._prepare(message))
-            case say.Commit():
-                self._later(self._commit(message.generation))
+            case say.Prepare() | say.Commit() | say.Apply():
+                self._later(self._change(message))
             case say.Abandon():
                 self._later(self._generations.abandon())
-            case say.Apply():
-                self._later(self._apply(message))
             case say.Health():
                 self._take_health(message.report)
                 self._link.send(frame.peer, say.Informed(message.number))
             case say.Ask():
                 self._link.send(frame.peer, say.Counted(message.number, self._counted()))
+            case say.Spent():
+                self._spending.hear(message)
             case say.CutDrained():
                 self._link.send(frame.peer, self._cut(message))
             case say.Drain():
@@ -125,6 +125,15 @@ class Worker:
         self._take_health(start.health)
         self._link.send(MASTER, say.Ready(start.generation))
 
+    async def _change(self, change: say.Prepare | say.Commit | say.Apply) -> None:
+        match change:
+            case say.Prepare():
+                await self._prepare(change)
+            case say.Commit():
+                await self._commit(change.generation)
+            case say.Apply():
+                await self._apply(change)
+
     async def _prepare(self, change: say.Prepare) -> None:
         try:
             await self._generations.prepare(change.generation, change.base, change.parts, change.dropped)
@@ -162,6 +171,7 @@ class Worker:
         self._link.send(CONTROLLER, say.Refused(generation, tuple(problems)))
 
     def _publish(self, generation: int) -> None:
+        before = self._generations.snapshot
         gone = self._generations.commit(generation)
         snapshot, document = self._generations.snapshot, self._generations.document
         if snapshot is None or document is None:
@@ -176,6 +186,8 @@ class Worker:
         self._listen(self.plane, document)
         _close_idle(gone)
         self._warm_up()
+        snapshot.succeed(before)
+        self._spending.begin()
 
     # -- listeners
 
@@ -257,6 +269,10 @@ class Worker:
 
     def _failing(self, endpoint: Endpoint) -> None:
         self._link.send(CONTROLLER, say.Ejected(endpoint.service, endpoint.pool, endpoint.address))
+
+    def _tell_spent(self, spent: say.Spent) -> None:
+        if not self._link.waiting:  # a master that does not read: what is lost is as if the others were not there
+            self._link.send(CONTROLLER, spent)
 
     def _counted(self) -> bytes:
         self._tidy()
