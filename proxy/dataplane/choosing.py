@@ -107,7 +107,8 @@ def _choose(exchange: "Exchange") -> None:
     for each in route.chosen_filters:
         each(exchange)
     exchange.send_off(passed_cookie(exchange, route))
-    send_copies(exchange)
+    if exchange.aside is not None:
+        send_copies(exchange)
 
 
 def passed_cookie(exchange: "Exchange", route: "Route") -> bytes | None:

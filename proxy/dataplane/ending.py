@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING, Final
 
+from proxy.dataplane.copies import give_up_copies
 from proxy.http1 import fields
 from proxy.telemetry.record import Record
 
@@ -13,6 +14,7 @@ _TRACE: Final = slice(3, 35)  # of a traceparent: version-trace-parent-flags (W3
 
 def tell(exchange: "Exchange", seconds: float) -> None:
     """Tell everybody who wants to know. `seconds` is how long it took."""
+    give_up_copies(exchange)
     found, plane = exchange.aside, exchange.plane
     wanted = found is not None and found.endings
     if not wanted and plane.on_end is None:

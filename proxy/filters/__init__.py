@@ -1,6 +1,7 @@
 """Filters and route actions, one file each; one exists by its import line here."""
 
 from proxy.filters.effects import ChoosePool, Effect, Reply
+from proxy.filters.mirror import Mirror
 from proxy.filters.redirect import Redirect
 from proxy.filters.registry import ACTIONS, FILTERS, Act, Action, Filter, Hooks, RequestFilter, ResponseFilter
 from proxy.filters.request_headers import RequestHeaders
@@ -17,6 +18,7 @@ __all__ = [
     "Effect",
     "Filter",
     "Hooks",
+    "Mirror",
     "Redirect",
     "Reply",
     "RequestFilter",

@@ -13,7 +13,7 @@ from proxy.http1.host import normal_host
 # What the proxy writes into every request, from what it knows of the client.
 _OWN: Final = frozenset(
     {
-        *("forwarded", "traceparent", "via", "x-real-ip", "x-request-id"),
+        *("forwarded", "traceparent", "via", "x-real-ip", "x-request-id", "x-sluice-shadow"),
         *("x-forwarded-for", "x-forwarded-host", "x-forwarded-port", "x-forwarded-proto"),
     }
 )
@@ -26,7 +26,7 @@ class RequestHeaders:
     """Changes header fields on the way upstream: `set` replaces, `add` adds one more line, `remove` takes out.
 
     `set: {host: …}` is the Host that the upstream sees. Framing fields and those that tell of the client
-    (X-Forwarded-*, Forwarded, Via, X-Request-Id, traceparent) are the proxy's own and are refused.
+    (X-Forwarded-*, Forwarded, Via, X-Request-Id, X-Sluice-Shadow, traceparent) are the proxy's own and are refused.
     """
 
     set: dict[str, str] = field(default_factory=dict)

@@ -37,8 +37,8 @@ class Site:
 
     `where` names the list it is in (`filters`, `service shop`, `route #1`), `position` counts from 1 within it.
     `prefixes` are what the route's `/prefix/*` match, without slash at their ends. `pools` are those of the service
-    that the requests go to, None where that is not known. `chance` gives numbers in [0, 1). `workers` is how many
-    share the traffic.
+    `service` that the requests go to, None where that is not known. `chance` gives numbers in [0, 1). `workers` is how
+    many share the traffic.
     """
 
     prefixes: tuple[bytes, ...] = ()
@@ -48,6 +48,7 @@ class Site:
     chance: Callable[[], float] = lambda: 0.0
     workers: int = 1
     states: States = field(default_factory=States)
+    service: str = ""
 
     def keep(self, options: object, make: Callable[[], T]) -> T:
         """What the filter with these options keeps here."""

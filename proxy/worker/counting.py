@@ -5,13 +5,23 @@ from collections.abc import Iterable
 
 from proxy.dataplane.listener import Listener
 from proxy.dataplane.plane import Plane
+from proxy.filters.site import States
 from proxy.pools.endpoint import Endpoint
 from proxy.pools.registry import EndpointRegistry
 from proxy.pools.state import PoolState
-from proxy.telemetry.report import Durations, EndpointReport, PoolReport, WorkerReport, encode
+from proxy.telemetry.counters import MirrorCounters, SideCounters
+from proxy.telemetry.report import (
+    Durations,
+    EndpointReport,
+    MirrorReport,
+    MirrorSide,
+    PoolReport,
+    WorkerReport,
+    encode,
+)
 
 
-def counted(plane: Plane, registry: EndpointRegistry, listeners: Iterable[Listener]) -> bytes:
+def counted(plane: Plane, registry: EndpointRegistry, listeners: Iterable[Listener], states: States) -> bytes:
     """The worker's report, encoded."""
     connections: Counter[str] = Counter()
     for listener in listeners:
@@ -24,8 +34,18 @@ def counted(plane: Plane, registry: EndpointRegistry, listeners: Iterable[Listen
             refusals=dict(plane.refusals),
             connections=dict(connections),
             tunnels=len(plane.tunnels),
+            mirrors=tuple(_mirror(kept) for _, kept in states.items() if isinstance(kept, MirrorCounters)),
         )
     )
+
+
+def _mirror(counters: MirrorCounters) -> MirrorReport:
+    real, shadow = map(_side, (counters.real, counters.shadow))
+    return MirrorReport(counters.service, counters.pool, real, shadow, dict(counters.without))
+
+
+def _side(counters: SideCounters) -> MirrorSide:
+    return MirrorSide(tuple(counters.requests), Durations.of(counters.duration))
 
 
 def _pool(state: PoolState) -> PoolReport:

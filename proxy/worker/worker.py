@@ -165,6 +165,7 @@ class Worker:
             wheel.run(self.plane.wheel, self._loop.call_later, self._loop.time)
         else:
             self.plane.snapshot = snapshot
+            self.plane.shadows.leave_what_ends()
         self._listen(self.plane, document)
         _close_idle(gone)
         self._warm_up()
@@ -252,7 +253,9 @@ class Worker:
 
     def _counted(self) -> bytes:
         self._tidy()
-        return counted(self.plane, self._registry, self._all_listeners()) if self.plane else b""
+        if self.plane is None:
+            return b""
+        return counted(self.plane, self._registry, self._all_listeners(), self._generations.states)
 
     def _tidy(self) -> None:
         """Drains that are over, endpoints that were removed and are empty now, and slow starts; when somebody asks."""

@@ -163,7 +163,8 @@ def make(loop: asyncio.AbstractEventLoop) -> Any:
         part = msgspec.structs.replace(Service("shop", (pool,), {"blue": 1.0}), **service)
         document = Document((), (part,), (Route(service="shop"),))
         registry = EndpointRegistry()
-        snapshot = compile_snapshot(document, 1, registry, lambda: 0.5, token=bytes)
+        keys = ("a key to sign with",)
+        snapshot = compile_snapshot(document, 1, registry, lambda: 0.5, cookie_keys=keys, token=bytes)
         snapshot.activate()
         servers = {endpoint.address: Server(endpoint) for endpoint in registry}
         for server in servers.values():
