@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from proxy.dataplane.exchange import Exchange
-from proxy.dataplane.failures import UpstreamReset
+from proxy.dataplane.failures import ConnectFailed, UpstreamFailure, UpstreamReset
 from proxy.dataplane.shadow import LONGEST, MOST_AT_ONCE, MOST_READ
 from proxy.filters.effects import refusal
 from proxy.filters.registry import RequestFilter
@@ -239,10 +239,11 @@ def test_copy_counts_for_nobody_else(mirrored: Any) -> None:
     assert it.stage.places == [(0, 0), (0, 0)]
 
 
-def test_copy_that_fails_is_tried_once_and_blames_nobody(mirrored: Any) -> None:
+@pytest.mark.parametrize("failure", [UpstreamReset(), ConnectFailed()])
+def test_copy_that_fails_is_tried_once_and_blames_nobody(mirrored: Any, failure: UpstreamFailure) -> None:
     it = mirrored(retry=Retry(3, ("connect", "reset", "5xx")))
     it.answer(it.begin())
-    it.copy.attempt_failed(UpstreamReset(), False)
+    it.copy.attempt_failed(failure, False)
     shared = it.shadow.endpoint.shared
     assert (it.shadow.events, it.shadow.endpoint.consecutive_errors) == (["done"], 0)
     assert (shared.counters.retries, dict(shared.counters.failures), it.plane.refusals) == (0, {}, {})
@@ -410,6 +411,19 @@ def test_copy_never_waits_for_a_place(mirrored: Any) -> None:
     shared.limits = PoolLimits(0, 10)  # lowered by a reload, while a stale connection is replaced
     it.copy.attempt_failed(UpstreamReset(), True)
     assert (list(shared.pending), len(it.plane.shadows), shared.counters.overflowed) == ([], 0, 0)
+
+
+def test_second_chance_of_a_copy_leads_nowhere_else(mirrored: Any) -> None:
+    it = mirrored()
+    it.begin()
+    copy = it.copy
+    it.shadow.endpoint.signal(Signal.EJECT)
+    it.shadow.endpoint.shared.refresh()
+    it.real.endpoint.idle.append(it.stage.connect(A))
+    copy.attempt_failed(UpstreamReset(), True)
+    shared = it.shadow.endpoint.shared
+    assert (len(it.plane.shadows), it.stage.places) == (0, [(1, 1), (0, 0)])
+    assert (shared.counters.spilled, shared.counters.panicked, len(it.real.endpoint.idle)) == (0, 0, 1)
 
 
 def test_request_that_waits_for_a_place_is_copied_once_it_has_one(mirrored: Any) -> None:
