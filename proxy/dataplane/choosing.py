@@ -114,7 +114,8 @@ def _choose(exchange: "Exchange") -> None:
     for each in route.chosen_filters if found is None else found.chosen + route.chosen_filters:
         each(exchange)
     exchange.send_off(passed_cookie(exchange, route))
-    send_copies(exchange)
+    if exchange.aside is not None:
+        send_copies(exchange)
 
 
 def passed_cookie(exchange: "Exchange", route: "Route") -> bytes | None:

@@ -1,12 +1,22 @@
-"""Requests that are to be copied: what is kept of them until the copy can be sent (`shadow`)."""
+"""Requests that are to be copied: what is kept of them until the copy can be sent (`shadow`).
 
+A request is copied when it is whole and has gone to an endpoint; so what a later filter refuses is not, nor what leaves
+before. Whatever becomes of it, its filter is told once.
+"""
+
+import logging
 from typing import TYPE_CHECKING
 
 from proxy.dataplane.aside import aside
-from proxy.filters.effects import Shadow
+from proxy.filters.effects import Outcome, Shadow
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from proxy.dataplane.exchange import Exchange
+    from proxy.telemetry.record import Record
+
+log = logging.getLogger("sluice")
 
 
 class Copy:
@@ -14,9 +24,9 @@ class Copy:
 
     __slots__ = ("_body", "_size", "shadow")
 
-    def __init__(self, shadow: Shadow, begun: bytes) -> None:
+    def __init__(self, shadow: Shadow, length: int, begun: bytes) -> None:
         self.shadow = shadow
-        self._body: list[bytes] | None = []
+        self._body: list[bytes] | None = [] if length <= shadow.most else None
         self._size = 0
         self.take(begun)
 
@@ -30,23 +40,68 @@ class Copy:
 
     def send(self, exchange: "Exchange") -> None:
         """The request is complete, and on its way: send the copy."""
-        shadow = self.shadow
-        if self._body is None or not exchange.plane.shadows.send(exchange, shadow, b"".join(self._body)):
-            shadow.compared("skipped", 0, 0.0)
+        if self._body is None:
+            self.shadow.comparison.skipped("body")
             return
-        aside(exchange).endings.append(lambda _, record: shadow.compared("real", record().status, record().total))
+        pair = Pair(self.shadow)
+        refused = exchange.plane.shadows.send(exchange, pair, b"".join(self._body))
+        if refused is None:
+            aside(exchange).endings.append(pair.real_ended)
+        else:
+            self.shadow.comparison.skipped(refused)
+
+
+class Pair:
+    """A request and its copy: whichever ends last, the filter is told of both."""
+
+    __slots__ = ("_other", "shadow")
+
+    def __init__(self, shadow: Shadow) -> None:
+        self.shadow = shadow
+        self._other: Outcome | None = None
+
+    def real_ended(self, _exchange: "Exchange", tell: "Callable[[], Record]") -> None:
+        """The request has ended."""
+        record = tell()
+        real = (record.status, record.total if record.first_byte is None else record.first_byte)
+        if self._other is None:
+            self._other = real
+        else:
+            self.shadow.comparison.compared(real, self._other)
+
+    def copy_ended(self, copied: Outcome) -> None:
+        """The copy has ended."""
+        if self._other is None:
+            self._other = copied
+        else:
+            self.shadow.comparison.compared(self._other, copied)
 
 
 def copy_request(exchange: "Exchange", shadow: Shadow) -> None:
     """Have the request copied, what has come of its body included."""
     begun = b"" if exchange.held is None else exchange.held.whole()
-    aside(exchange).copies += (Copy(shadow, begun),)
+    aside(exchange).copies += (Copy(shadow, exchange.head.length, begun),)
 
 
 def send_copies(exchange: "Exchange") -> None:
-    """The request is on its way: if all of it is here, send its copies."""
+    """If the request is on its way and all of it is here, send its copies."""
     found = exchange.aside
-    if found is not None and found.copies and exchange.request_done:
-        copies, found.copies = found.copies, ()
-        for copy in copies:
+    if found is None or not found.copies or not exchange.request_done or not exchange.attempts:
+        return
+    copies, found.copies = found.copies, ()
+    for copy in copies:
+        try:
             copy.send(exchange)
+        except Exception:
+            # Called in the middle of the real request's way, which must not suffer for it.
+            log.exception("a request was not copied: %r", exchange)
+            copy.shadow.comparison.skipped("failed")
+
+
+def give_up_copies(exchange: "Exchange") -> None:
+    """The request has ended: what was not copied by now is not copied any more."""
+    found = exchange.aside
+    if found is not None and found.copies:
+        copies, found.copies = found.copies, ()
+        for copy in copies if exchange.attempts else ():
+            copy.shadow.comparison.skipped("unfinished")

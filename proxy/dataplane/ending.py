@@ -3,6 +3,7 @@
 from functools import cache
 from typing import TYPE_CHECKING, Final
 
+from proxy.dataplane.copies import give_up_copies
 from proxy.http1 import fields
 from proxy.telemetry.record import Record
 
@@ -14,6 +15,7 @@ _TRACE: Final = slice(3, 35)  # of a traceparent: version-trace-parent-flags (W3
 
 def tell(exchange: "Exchange", seconds: float) -> None:
     """Tell everybody who wants to know. `seconds` is how long it took."""
+    give_up_copies(exchange)
     found, plane = exchange.aside, exchange.plane
     record = cache(lambda: record_of(exchange, seconds))  # made once, where somebody looks: 5 µs
     if found is not None and found.endings:

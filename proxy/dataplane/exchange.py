@@ -309,7 +309,7 @@ class Exchange:
             self.plane.blame(self, endpoint)
             if repeat_for_status(self, attempt, status):
                 return
-        elif endpoint.consecutive_errors:
+        elif endpoint.consecutive_errors and not self.is_copy:
             endpoint.consecutive_errors = 0
         if self.set_cookie is not None:
             self._bind_session(head)
@@ -448,6 +448,8 @@ class Exchange:
         self.is_queued = False
         self.deadline = self.total_deadline()
         begin_attempt(self)
+        if self.aside is not None:
+            send_copies(self)
 
     def expire(self, now: float) -> None:
         """Waited too long for a place, or `timeouts.total` is over."""

@@ -12,9 +12,12 @@ log = logging.getLogger(__name__)
 
 
 def wait(exchange: "Exchange", pool: "Pool") -> None:
-    """Wait for a place, up to `pending_timeout`; where as many wait already as may, the exchange is refused."""
+    """Wait for a place, up to `pending_timeout`; where as many wait already as may, the exchange is refused.
+
+    A copy never waits: it would be before real ones.
+    """
     shared = pool.shared
-    if not shared.may_wait():
+    if exchange.is_copy or not shared.may_wait():
         exchange.counters.overflowed += 1
         exchange.reply("overloaded")
         return

@@ -7,6 +7,7 @@ from proxy.filters.fault import Fault
 from proxy.filters.ip_allow import IpAllow
 from proxy.filters.maintenance import Maintenance
 from proxy.filters.max_body import MaxBody
+from proxy.filters.mirror import Mirror
 from proxy.filters.plugin import Plugin
 from proxy.filters.rate_limit import RateLimit
 from proxy.filters.redirect import Redirect
@@ -32,6 +33,7 @@ __all__ = [
     "IpAllow",
     "Maintenance",
     "MaxBody",
+    "Mirror",
     "Plugin",
     "RateLimit",
     "Redirect",

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
-from typing import Any, Union
+from typing import Any, Protocol, Union
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,20 +73,33 @@ class Compute:
     full: Reply
 
 
+Outcome = tuple[int, float]
+"""What came of a request or of its copy: the status, and seconds until the response's head, or until the end."""
+
+
+class Comparison(Protocol):
+    """Who is told what came of requests that were to be copied; each of them once."""
+
+    def compared(self, real: Outcome, shadow: Outcome) -> None:
+        """Both have ended."""
+
+    def skipped(self, reason: str) -> None:
+        """There was no copy, or it was broken off by us."""
+
+
 @dataclass(frozen=True, slots=True)
 class Shadow:
     """Send a copy to a pool of the same service, whose answer nobody sees.
 
-    The body is copied up to `most` bytes; a longer one is not sent. `with_credentials` leaves Cookie and Authorization
-    in. `host_suffix` is put behind the first label of the Host. `compared` is told of the real one's end and of the
-    copy's: which of the two, its status (0 where there was none), and seconds.
+    A request whose body is longer than `most` bytes is not copied. `with_credentials` leaves Cookie and Authorization
+    in. `host_suffix` is put behind the first label of the Host.
     """
 
     pool: str
     most: int
     with_credentials: bool
     host_suffix: bytes
-    compared: Callable[[str, int, float], None]
+    comparison: Comparison
 
 
 Effect = Union[Reply, ChoosePool, LimitBody, Wait, Run, Compute, Shadow]  # noqa: UP007 - `Wait` is quoted above

@@ -20,7 +20,7 @@ class RequestHeaders:
     """Changes header fields on the way upstream: `set` replaces, `add` adds one more line, `remove` takes out.
 
     `set: {host: …}` is the Host that the upstream sees. Framing fields and those that tell of the client
-    (X-Forwarded-*, Forwarded, Via, X-Request-Id, traceparent) are the proxy's own and are refused.
+    (X-Forwarded-*, Forwarded, Via, X-Request-Id, X-Sluice-Shadow, traceparent) are the proxy's own and are refused.
     """
 
     set: dict[str, str] = field(default_factory=dict)

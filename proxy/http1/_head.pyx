@@ -140,6 +140,8 @@ cdef Code request_code(Text name, Py_ssize_t size) noexcept nogil:
     elif first == c"x":
         if size == 12 and same(name, b"x-request-id", 12) or size == 9 and same(name, b"x-real-ip", 9):
             return FORWARDED
+        if size == 15 and same(name, b"x-sluice-shadow", 15):
+            return FORWARDED
         if size >= 11 and same(name, b"x-forwarded", 11) and (size == 11 or name[11] == c"-"):
             return FORWARDED
         if size >= 8 and same(name, b"x-envoy-", 8):

@@ -36,8 +36,8 @@ class RequestHead(Struct, gc=False):
     been taken apart. `host` is the Host field as it came, b"" where a HTTP/1.0 client sent none. `length` is the body's
     length in bytes, NO_BODY or CHUNKED. `cookie` is the Cookie field, several joined by "; ", None where there is none
     or nothing in it. `forwarded` holds, by lower-case name, the fields by which proxies tell of the client
-    (X-Forwarded-*, Forwarded, X-Real-IP, X-Envoy-*, X-Request-Id), several joined by ", ": believed only from trusted
-    peers. `size` is how many bytes the head took, leading empty lines included.
+    (X-Forwarded-*, Forwarded, X-Real-IP, X-Envoy-*, X-Request-Id, X-Sluice-Shadow), several joined by ", ": believed
+    only from trusted peers. `size` is how many bytes the head took, leading empty lines included.
     """
 
     method: bytes

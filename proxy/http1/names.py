@@ -47,6 +47,7 @@ _REQUEST = _HOP_BY_HOP | {
     b"x-forwarded": FORWARDED,
     b"x-real-ip": FORWARDED,
     b"x-request-id": FORWARDED,
+    b"x-sluice-shadow": FORWARDED,
 }
 _RESPONSE = _HOP_BY_HOP | {b"cache-control": CACHE_CONTROL, b"via": VIA}
 
@@ -56,7 +57,7 @@ _OPTIONS = frozenset((b"close", b"keep-alive", b"upgrade", b"te", b"trailer", b"
 _PROTECTED = frozenset(
     b"authorization cache-control connection content-encoding content-length content-range content-type cookie date "
     b"expect forwarded host location origin set-cookie traceparent tracestate transfer-encoding vary via x-real-ip "
-    b"x-request-id".split()
+    b"x-request-id x-sluice-shadow".split()
 )
 _PROTECTED_FAMILIES = (b"x-forwarded", b"x-envoy-", b"sec-fetch-")
 

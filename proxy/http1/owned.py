@@ -12,7 +12,7 @@ FRAMING: Final = frozenset(
 # What the proxy writes into every request, from what it knows of the client.
 TOLD: Final = frozenset(
     {
-        *("forwarded", "traceparent", "via", "x-real-ip", "x-request-id"),
+        *("forwarded", "traceparent", "via", "x-real-ip", "x-request-id", "x-sluice-shadow"),
         *("x-forwarded-for", "x-forwarded-host", "x-forwarded-port", "x-forwarded-proto"),
     }
 )

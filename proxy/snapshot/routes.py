@@ -80,7 +80,8 @@ class RouteCompiler:
         pools = tuple(service.pools) if service else ()
         sources = self.sources
         where = f"route {name}" if name else where
-        return Site(prefixes, where, 1, pools, sources.chance, sources.workers, sources.states, sources.plugins)
+        of = service.name if service else ""
+        return Site(prefixes, where, 1, pools, sources.chance, sources.workers, sources.states, sources.plugins, of)
 
     def _service(self, route: doc.Route, where: str) -> Service | None:
         if (route.service is None) == (route.action is None):

@@ -46,3 +46,45 @@ class PoolCounters:
     def total(self) -> int:
         """How many requests have ended."""
         return sum(self.requests)
+
+
+class SideCounters:
+    """One side of a comparison: `requests` by class of the status, `duration` in seconds to the response's head."""
+
+    __slots__ = ("duration", "requests")
+
+    def __init__(self) -> None:
+        self.requests = [0] * 6
+        self.duration = Histogram()
+
+    def observe(self, outcome: tuple[int, float]) -> None:
+        """Count one (status, seconds)."""
+        status, seconds = outcome
+        self.requests[status // 100] += 1
+        self.duration.observe(seconds)
+
+
+class MirrorCounters:
+    """Requests of a service that were copied to one of its pools, in this worker: what came of them and of the copies.
+
+    Both sides count in pairs, so that they can be compared. `without` has those that were to be copied and were not,
+    by reason.
+    """
+
+    __slots__ = ("__weakref__", "pool", "real", "service", "shadow", "without")
+
+    def __init__(self, service: str, pool: str) -> None:
+        self.service = service
+        self.pool = pool
+        self.real = SideCounters()
+        self.shadow = SideCounters()
+        self.without: Counter[str] = Counter()
+
+    def compared(self, real: tuple[int, float], shadow: tuple[int, float]) -> None:
+        """Both have ended: status and seconds of each."""
+        self.real.observe(real)
+        self.shadow.observe(shadow)
+
+    def skipped(self, reason: str) -> None:
+        """There was no copy, or it was broken off by us."""
+        self.without[reason] += 1

@@ -12,7 +12,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Histo
 from prometheus_client.registry import Collector
 
 from proxy.telemetry.histogram import BOUNDS, Histogram
-from proxy.telemetry.totals import PoolKey, PoolTotals, Totals
+from proxy.telemetry.totals import MirrorTotals, PoolKey, PoolTotals, Totals
 
 CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 SECONDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
@@ -69,6 +69,8 @@ class _Sighted(Collector):
     def collect(self) -> Iterator[Metric]:
         sight = self._sight
         yield from _of_pools(sight.totals)
+        if sight.totals.mirrors:
+            yield from _of_mirrors(sight.totals.mirrors)
         yield from _now(sight.pools)
         yield _by("sluice_connections", "Client connections now, by listener.", "listener", sight.connections)
         yield _by("sluice_workers", "Worker processes now, by state.", "state", sight.workers)
@@ -117,6 +119,29 @@ def _of_pools(totals: Totals) -> Iterator[Metric]:
         upstream.add_metric(key, buckets=_buckets(pool.upstream), sum_value=pool.upstream.total)
     yield duration
     yield upstream
+
+
+def _of_mirrors(mirrors: Mapping[PoolKey, MirrorTotals]) -> Iterator[Metric]:
+    of_side = [*_OF_POOL, "side"]
+    requests = CounterMetricFamily(
+        "sluice_mirror_requests",
+        "Requests that were copied to this pool (real), and their copies (shadow), by status class.",
+        labels=[*of_side, "code"],
+    )
+    duration = HistogramMetricFamily(
+        "sluice_mirror_duration_seconds", "From sending them to the response's head, both sides alike.", labels=of_side
+    )
+    skipped = CounterMetricFamily(
+        "sluice_mirror_skipped", "Requests that were not copied, by reason.", labels=[*_OF_POOL, "reason"]
+    )
+    for key, mirror in mirrors.items():
+        for side, totals in (("real", mirror.real), ("shadow", mirror.shadow)):
+            for name, count in zip(_CLASSES, totals.requests, strict=True):
+                requests.add_metric([*key, side, name], count)
+            duration.add_metric([*key, side], buckets=_buckets(totals.duration), sum_value=totals.duration.total)
+        for reason, count in mirror.skipped.items():
+            skipped.add_metric([*key, reason], count)
+    yield from (requests, duration, skipped)
 
 
 _COUNTED: Final = {

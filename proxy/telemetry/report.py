@@ -35,6 +35,23 @@ class PoolReport(Struct, frozen=True):
     pending: int = 0
 
 
+class MirrorSide(Struct, frozen=True):
+    """One side of a comparison: how many, by class of the status, and how long they took."""
+
+    requests: tuple[int, ...]
+    duration: Durations
+
+
+class MirrorReport(Struct, frozen=True):
+    """Requests of a service that were copied to one of its pools, beside the copies; `skipped` were not, by reason."""
+
+    service: str
+    pool: str
+    real: MirrorSide
+    shadow: MirrorSide
+    skipped: dict[str, int] = {}
+
+
 class EndpointReport(Struct, frozen=True):
     """One endpoint as this worker sees it now."""
 
@@ -67,6 +84,7 @@ class WorkerReport(Struct, frozen=True):
     connections: dict[str, int]
     tunnels: int
     plugins: tuple[PluginReport, ...] = ()
+    mirrors: tuple[MirrorReport, ...] = ()
 
 
 def encode(report: WorkerReport) -> bytes:

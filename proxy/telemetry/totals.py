@@ -1,11 +1,11 @@
 """Counters added up over workers, those that have gone included: a sum that never falls while the controller lives."""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from proxy.telemetry.histogram import Histogram
-from proxy.telemetry.report import Durations, PoolReport, WorkerReport
+from proxy.telemetry.report import Durations, MirrorReport, PoolReport, WorkerReport
 
 PoolKey = tuple[str, str]
 """Service and pool."""
@@ -25,7 +25,7 @@ class PoolTotals:
 
     def add(self, report: PoolReport) -> None:
         """Add one worker's."""
-        self.requests = [mine + its for mine, its in zip(self.requests, report.requests, strict=True)]
+        self.requests = _sum(self.requests, report.requests)
         _add(self.duration, report.duration)
         _add(self.upstream, report.upstream)
         self.failures.update(report.failures)
@@ -41,10 +41,42 @@ class PluginTotals:
 
 
 @dataclass(slots=True)
+class SideTotals:
+    """One side of a comparison, over all workers."""
+
+    requests: list[int] = field(default_factory=lambda: [0] * 6)
+    duration: Histogram = field(default_factory=Histogram)
+
+
+@dataclass(slots=True)
+class MirrorTotals:
+    """What was copied to a pool, over all workers: the requests, the copies, and those that were not copied."""
+
+    real: SideTotals = field(default_factory=SideTotals)
+    shadow: SideTotals = field(default_factory=SideTotals)
+    skipped: Counter[str] = field(default_factory=Counter)
+
+    def add(self, report: MirrorReport) -> None:
+        """Add one worker's."""
+        for mine, its in ((self.real, report.real), (self.shadow, report.shadow)):
+            mine.requests = _sum(mine.requests, its.requests)
+            _add(mine.duration, its.duration)
+        self.skipped.update(report.skipped)
+
+    def merge(self, other: "MirrorTotals") -> None:
+        """Add other workers'."""
+        for mine, its in ((self.real, other.real), (self.shadow, other.shadow)):
+            mine.requests = _sum(mine.requests, its.requests)
+            mine.duration.add(its.duration)
+        self.skipped.update(other.skipped)
+
+
+@dataclass(slots=True)
 class Totals:
     """Everything that only ever grows. `plugins` go by name and place."""
 
     pools: dict[PoolKey, PoolTotals] = field(default_factory=dict)
+    mirrors: dict[PoolKey, MirrorTotals] = field(default_factory=dict)
     unrouted: list[int] = field(default_factory=lambda: [0] * 6)
     replies: Counter[str] = field(default_factory=Counter)
     plugins: dict[tuple[str, str], PluginTotals] = field(default_factory=dict)
@@ -53,7 +85,9 @@ class Totals:
         """Add one worker's."""
         for pool in report.pools:
             self.pools.setdefault((pool.service, pool.pool), PoolTotals()).add(pool)
-        self.unrouted = [mine + its for mine, its in zip(self.unrouted, report.unrouted, strict=True)]
+        for mirror in report.mirrors:
+            self.mirrors.setdefault((mirror.service, mirror.pool), MirrorTotals()).add(mirror)
+        self.unrouted = _sum(self.unrouted, report.unrouted)
         self.replies.update(report.refusals)
         for plugin in report.plugins:
             mine = self.plugins.setdefault((plugin.plugin, plugin.at), PluginTotals())
@@ -91,7 +125,7 @@ class Ledger:
 def _merge(into: Totals, other: Totals) -> None:
     for key, pool in other.pools.items():
         mine = into.pools.setdefault(key, PoolTotals())
-        mine.requests = [a + b for a, b in zip(mine.requests, pool.requests, strict=True)]
+        mine.requests = _sum(mine.requests, pool.requests)
         mine.duration.add(pool.duration)
         mine.upstream.add(pool.upstream)
         mine.counted.update(pool.counted)
@@ -100,8 +134,14 @@ def _merge(into: Totals, other: Totals) -> None:
         its = into.plugins.setdefault(name, PluginTotals())
         its.counters.update(plugin.counters)
         its.failures.update(plugin.failures)
-    into.unrouted = [a + b for a, b in zip(into.unrouted, other.unrouted, strict=True)]
+    for key, mirror in other.mirrors.items():
+        into.mirrors.setdefault(key, MirrorTotals()).merge(mirror)
+    into.unrouted = _sum(into.unrouted, other.unrouted)
     into.replies.update(other.replies)
+
+
+def _sum(some: Sequence[int], others: Sequence[int]) -> list[int]:
+    return [one + other for one, other in zip(some, others, strict=True)]
 
 
 def _add(histogram: Histogram, durations: Durations) -> None:

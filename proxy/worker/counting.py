@@ -5,14 +5,29 @@ from collections.abc import Iterable
 
 from proxy.dataplane.listener import Listener
 from proxy.dataplane.plane import Plane
+from proxy.filters.site import States
 from proxy.pools.endpoint import Endpoint
 from proxy.pools.registry import EndpointRegistry
 from proxy.pools.state import PoolState
-from proxy.telemetry.report import Durations, EndpointReport, PluginReport, PoolReport, WorkerReport, encode
+from proxy.telemetry.counters import MirrorCounters, SideCounters
+from proxy.telemetry.report import (
+    Durations,
+    EndpointReport,
+    MirrorReport,
+    MirrorSide,
+    PluginReport,
+    PoolReport,
+    WorkerReport,
+    encode,
+)
 
 
 def counted(
-    plane: Plane, registry: EndpointRegistry, listeners: Iterable[Listener], plugins: tuple[PluginReport, ...] = ()
+    plane: Plane,
+    registry: EndpointRegistry,
+    listeners: Iterable[Listener],
+    states: States,
+    plugins: tuple[PluginReport, ...] = (),
 ) -> bytes:
     """The worker's report, encoded."""
     connections: Counter[str] = Counter()
@@ -27,8 +42,18 @@ def counted(
             connections=dict(connections),
             tunnels=len(plane.tunnels),
             plugins=plugins,
+            mirrors=tuple(_mirror(kept) for _, kept in states.items() if isinstance(kept, MirrorCounters)),
         )
     )
+
+
+def _mirror(counters: MirrorCounters) -> MirrorReport:
+    real, shadow = map(_side, (counters.real, counters.shadow))
+    return MirrorReport(counters.service, counters.pool, real, shadow, dict(counters.without))
+
+
+def _side(counters: SideCounters) -> MirrorSide:
+    return MirrorSide(tuple(counters.requests), Durations.of(counters.duration))
 
 
 def _pool(state: PoolState) -> PoolReport:

@@ -182,6 +182,7 @@ class Worker:
             wheel.run(self.plane.wheel, self._loop.call_later, self._loop.time)
         else:
             self.plane.snapshot = snapshot
+            self.plane.shadows.leave_what_ends()
         (self._watchdog.stop if self._generations.hosts.is_empty else self._watchdog.start)()
         self._listen(self.plane, document)
         _close_idle(gone)
@@ -278,7 +279,9 @@ class Worker:
         self._tidy()
         if self.plane is None:
             return b""
-        return counted(self.plane, self._registry, self._all_listeners(), self._generations.hosts.reports())
+        generations = self._generations
+        listeners = self._all_listeners()
+        return counted(self.plane, self._registry, listeners, generations.states, generations.hosts.reports())
 
     def _tidy(self) -> None:
         """Drains that are over, endpoints that were removed and are empty now, and slow starts; when somebody asks."""

@@ -18,7 +18,7 @@ NAMES = [
     b"Host", b"Cookie", b"Content-Length", b"Transfer-Encoding", b"Connection", b"Keep-Alive", b"TE", b"Trailer",
     b"Upgrade", b"HTTP2-Settings", b"Proxy-Connection", b"Expect", b"Via", b"Traceparent", b"Tracestate",
     b"Cache-Control", b"X-Forwarded-For", b"X-Forwarded", b"Forwarded", b"X-Real-IP", b"X-Request-Id",
-    b"X-Envoy-A", b"X_Forwarded_For", b"Content_Length", b"A_b", b"Accept", b"User-Agent", b"X",
+    b"X-Sluice-Shadow",    b"X-Envoy-A", b"X_Forwarded_For", b"Content_Length", b"A_b", b"Accept", b"User-Agent", b"X",
     b"x-forwardedness", b"hos", b"T", b"Proxy", b"",
 ]  # fmt: skip
 VALUES = [

@@ -114,12 +114,13 @@ GOOD = {
         get(
             b"X-Forwarded-For: 1.1.1.1\r\nX-FORWARDED-FOR: 2.2.2.2 \r\nForwarded: for=1\r\nX-Real-IP: 3\r\n"
             b"X-Envoy-Z:\r\nX-Request-ID: q\r\nX-Forwarded: r\r\nX-Forwardedx: s\r\nX-Envoy: t\r\n"
+            b"X-Sluice-Shadow: 1\r\nX-Sluice-Shadows: 2\r\n"
         ),
         head(
-            block=b"X-Forwardedx: s\r\nX-Envoy: t\r\n",
+            block=b"X-Forwardedx: s\r\nX-Envoy: t\r\nX-Sluice-Shadows: 2\r\n",
             forwarded={
                 b"x-forwarded-for": b"1.1.1.1, 2.2.2.2", b"forwarded": b"for=1", b"x-real-ip": b"3", b"x-envoy-z": b"",
-                b"x-request-id": b"q", b"x-forwarded": b"r",
+                b"x-request-id": b"q", b"x-forwarded": b"r", b"x-sluice-shadow": b"1",
             },
         ),
     ),

@@ -17,7 +17,7 @@ _FRAMING: Final = (
     *("content-length", "http2-settings"),
 )
 _FORWARDING: Final = (
-    *("forwarded", "x-real-ip", "x-request-id"),
+    *("forwarded", "x-real-ip", "x-request-id", "x-sluice-shadow"),
     *("x-forwarded-for", "x-forwarded-host", "x-forwarded-port", "x-forwarded-proto"),
 )
 _UNSEEN: Final = frozenset((*_FRAMING, *_FORWARDING))

@@ -11,7 +11,7 @@ from proxy.config.load import load_text
 from proxy.config.schema import schema
 from proxy.dataplane.replies import REPLIES
 from proxy.telemetry.exposition import PoolNow, Sight, exposition
-from proxy.telemetry.totals import Totals
+from proxy.telemetry.totals import MirrorTotals, Totals
 
 ROOT = Path(__file__).parents[3]
 PAGES = (ROOT / "README.md", ROOT / "bench/README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").rglob("*.md")))
@@ -87,7 +87,8 @@ def test_every_reason_of_a_reply_is_told() -> None:
 
 
 def test_every_metric_is_told() -> None:
-    sight = Sight(Totals(), {("shop", "blue"): PoolNow(is_draining=True)}, {}, {}, {}, 1, 0, "1", "plain")
+    totals = Totals(mirrors={("shop", "green"): MirrorTotals()})
+    sight = Sight(totals, {("shop", "blue"): PoolNow(is_draining=True)}, {}, {}, {}, 1, 0, "1", "plain")
     names = re.findall(r"^# TYPE (\w+) ", exposition(sight).decode(), re.MULTILINE)
     text = said("operations.md")
     assert names

@@ -176,7 +176,8 @@ def make(loop: asyncio.AbstractEventLoop) -> Any:
         part = replace(Service("shop", (pool,), {"blue": 1.0}), **service)
         document = Document((), (part,), (Route(service="shop"),), filters=first, cookie_keys=("k" * 16,))
         registry = EndpointRegistry()
-        snapshot = compile_snapshot(document, 1, registry, lambda: 0.5, token=bytes)
+        keys = ("a key to sign with",)
+        snapshot = compile_snapshot(document, 1, registry, lambda: 0.5, cookie_keys=keys, token=bytes)
         snapshot.activate()
         servers = {endpoint.address: Server(endpoint) for endpoint in registry}
         for server in servers.values():

@@ -27,6 +27,7 @@ def test_untrusted_peer_is_the_client_whatever_it_says() -> None:
         b"x-forwarded-host": b"evil",
         b"x-request-id": b"mine",
         b"x-real-ip": b"6.6.6.6",
+        b"x-sluice-shadow": b"1",
         b"forwarded": b"for=6.6.6.6",
     }
     client, scheme, fields = describe("203.0.113.9", told)
@@ -48,6 +49,7 @@ def test_trusted_peer_is_believed_and_continued() -> None:
         b"x-forwarded-host": b"www.example.com",
         b"x-request-id": b"abc",
         b"x-real-ip": b"203.0.113.9",
+        b"x-sluice-shadow": b"1",
     }
     client, scheme, fields = describe("10.1.2.3", told)
     assert (client, scheme) == ("203.0.113.9", b"https")
@@ -56,6 +58,7 @@ def test_trusted_peer_is_believed_and_continued() -> None:
     assert fields["x-forwarded-host"] == "www.example.com"
     assert fields["x-request-id"] == "abc"
     assert fields["x-real-ip"] == "203.0.113.9"
+    assert fields["x-sluice-shadow"] == "1"
 
 
 @pytest.mark.parametrize(
