@@ -4,6 +4,8 @@ from collections.abc import Callable
 
 import pytest
 
+from proxy.filters import FILTERS
+
 Problems = Callable[..., list[str]]
 
 # what is replaced in the plain configuration, by what, and all that is said then
@@ -91,13 +93,29 @@ MISTAKES = [
     (
         "  - service: shop",
         "  - {service: shop, filters: [{rewrite: {host: a}, request_headers: {remove: [x]}}]}",
-        ["9:31: exactly one filter belongs here, not 2 (there is request_headers, response_headers, rewrite)"],
+        [f"9:31: exactly one filter belongs here, not 2 (there is {', '.join(FILTERS.names())})"],
     ),
     (
         "  - service: shop",
         "  - {service: shop, filters: [{request_headers: {set: {content-length: 1}}}]}",
         ["9:56: header 'content-length' is a matter of framing, which is the proxy's own (leave it out)"],
     ),
+    (
+        "  - service: shop",
+        "  - {service: shop, filters: [{request_headers: {set: {x-a: b, x-pool: 'in {pol}'}}}]}",
+        ["9:72: 'in {pol}': {pol} is not known (did you mean {pool}? {{pol}} writes the braces)"],
+    ),
+    (
+        "  - service: shop",
+        "  - {service: shop, filters: [{cors: {origins: '*', credentials: true}}]}",
+        ["9:38: `*` with credentials means nothing to browsers (name origins, methods and headers)"],
+    ),
+    (
+        "  - service: shop",
+        "  - {service: shop, filters: [{ip_allow: {allow: [10.0.0.1/8]}}]}",
+        ["9:51: '10.0.0.1/8' has bits beyond its mask (did you mean 10.0.0.0/8?)"],
+    ),
+    ("  - service: shop", "  - {service: shop, filters: [{max_body: {}}]}", ["9:42: size is missing"]),
     (
         "  - service: shop",
         "  - {service: shop, name: a}\n  - {service: shop, name: a}",
