@@ -2,6 +2,7 @@
 
 from proxy.filters.concurrency_limit import ConcurrencyLimit
 from proxy.filters.effects import ChoosePool, Effect, Reply
+from proxy.filters.pause import Pause
 from proxy.filters.rate_limit import RateLimit
 from proxy.filters.redirect import Redirect
 from proxy.filters.registry import ACTIONS, FILTERS, Act, Action, Filter, Hooks, RequestFilter, ResponseFilter
@@ -20,6 +21,7 @@ __all__ = [
     "Effect",
     "Filter",
     "Hooks",
+    "Pause",
     "RateLimit",
     "Redirect",
     "Reply",
