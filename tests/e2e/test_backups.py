@@ -99,3 +99,17 @@ async def test_pool_whose_backup_is_usable_does_not_spill(
     assert set(await names(proxy)) == {"backup"}
     metrics = (await api(proxy)("GET", "/metrics")).body
     assert 'sluice_spilled_total{pool="blue",service="shop"} 0.0' in metrics
+
+
+async def test_address_that_is_no_backup_by_one_of_its_names_is_none(
+    sluice: Factory, origin: Factory, api: Callable[..., Any]
+) -> None:
+    back = await origin(answer=named(b"one"))
+    endpoints = f"[{{address: 'localhost:{back.port}', backup: true}}, '{back.address}']"
+    proxy = await sluice(
+        f"services:\n  shop:\n    pools: {{blue: {{endpoints: {endpoints}}}}}\nroutes: [{{service: shop}}]\n"
+    )
+    assert set(await names(proxy)) == {"one"}
+    view = await api(proxy).service()
+    shown = {each["address"]: each["backup"] for each in view["pools"]["blue"]["endpoints"]}
+    assert shown[back.address] is False
