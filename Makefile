@@ -8,7 +8,7 @@ STAMP := $(VENV)/.installed-$(BUILD)
 # One test at a time more than there are processors, as some wait; e.g. `make test JOBS=0` for all in one process.
 JOBS ?= $(shell $(PYTHON) -c 'import os; print((os.cpu_count() or 1) + 1)')
 PYTEST := $(BIN)/pytest -n $(JOBS) --dist worksteal
-CODE := proxy tests setup.py $(wildcard bench)
+CODE := proxy tests setup.py $(wildcard bench config/plugins)
 
 # pip hands constraints to the isolated build of the accelerator only through the environment; the name depends on its version.
 export PIP_CONSTRAINT := constraints.txt

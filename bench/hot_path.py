@@ -15,6 +15,7 @@ import os
 import pstats
 import random
 import time
+from typing import Any
 
 from proxy.dataplane.downstream import Downstream
 from proxy.dataplane.listener import Listener
@@ -23,7 +24,7 @@ from proxy.dataplane.upstream import Upstream
 from proxy.http1.parser import BUILD
 from proxy.pools.registry import EndpointRegistry
 from proxy.snapshot.compile import compile_snapshot
-from proxy.snapshot.document import Document, Endpoint, Pool, Route, Service, Timeouts
+from proxy.snapshot.document import Document, Endpoint, Plugin, Pool, Route, Service, Timeouts
 from proxy.snapshot.document import Listener as ListenerPart
 
 SMALL = b"GET / HTTP/1.1\r\nHost: 127.0.0.1:9207\r\n\r\n"
@@ -67,16 +68,18 @@ class Wire:
     def close(self) -> None: ...
 
 
-def rig(loop: asyncio.AbstractEventLoop) -> tuple[Downstream, list[Upstream]]:
+def rig(
+    loop: asyncio.AbstractEventLoop, filters: tuple[Plugin, ...] = (), classes: Any = None
+) -> tuple[Downstream, list[Upstream]]:
     """A client connection, and one idle connection for each of two pools."""
     pools = (Pool("blue", (Endpoint("127.0.0.1:1"),)), Pool("green", (Endpoint("127.0.0.1:2"),)))
     document = Document(
         (ListenerPart("127.0.0.1:0"),),
         (Service("bench", pools, {"blue": 0.9, "green": 0.1}, timeouts=Timeouts(upstream_idle=1e9)),),
-        (Route(service="bench"),),
+        (Route(service="bench", filters=filters),),
     )
     registry = EndpointRegistry()
-    snapshot = compile_snapshot(document, 1, registry, random.random, token=os.urandom)
+    snapshot = compile_snapshot(document, 1, registry, random.random, token=os.urandom, plugins=classes)
     snapshot.activate()
     plane = Plane(loop, snapshot, time.time)
     upstreams = []
@@ -125,4 +128,5 @@ def main() -> None:
     loop.close()
 
 
-main()
+if __name__ == "__main__":
+    main()

@@ -22,6 +22,7 @@ from pathlib import Path
 
 from idle_connections import answer, free_ports
 
+PLUGINS = Path(__file__).parent / "plugins"
 GET = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
 
 
@@ -82,6 +83,7 @@ def large(port: int, admin: int, origin: int, mark: int) -> str:
     )
     return (
         f"listeners: [{{bind: 127.0.0.1:{port}}}]\nadmin: {{bind: 127.0.0.1:{admin}}}\nshutdown: {{idle: 0s}}\n"
+        f"plugins: {{path: {PLUGINS}}}\nfilters: [{{plugin: {{use: 'hold:Hold'}}}}]\n"
         f"services:\n{services}\nroutes:\n{routes}\n  - respond: {{status: 200, body: ok}}\n"
     )
 
@@ -138,7 +140,9 @@ async def reloads(count: int) -> None:
                 waits.append((time.perf_counter() - began) * 1000)
 
         pinging = asyncio.create_task(ping())
+        await call(port, "GET", "/forget")
         await asyncio.sleep(3)
+        held = [int((await call(port, "GET", "/forget"))[1])]
         quiet = sorted(waits)
         waits.clear()
         took = []
@@ -148,6 +152,7 @@ async def reloads(count: int) -> None:
             status, body = await call(admin, "POST", "/v1/reload")
             took.append(time.perf_counter() - began)
             assert status == 200, body
+        held.append(int((await call(port, "GET", "/forget"))[1]))
         pinging.cancel()
         writer.close()
         busy = sorted(waits)
@@ -156,6 +161,7 @@ async def reloads(count: int) -> None:
             f" waited at most {busy[-1]:.1f} ms (99.9 %: {busy[len(busy) * 999 // 1000]:.1f} ms), without reloads"
             f" {quiet[-1]:.1f} ms"
         )
+        print(f"its loop was held for at most {held[1] / 1000:.1f} ms, without reloads {held[0] / 1000:.1f} ms")
 
 
 async def idle() -> None:

@@ -289,6 +289,15 @@ class Ejected(Struct, frozen=True, tag=True):
     address: str
 
 
+class Spent(Struct, frozen=True, tag=True):
+    """From a worker, and passed on to the others: tokens its rate limits granted since it told last.
+
+    By what keeps them (proxy.filters.site), then by the hash of the key. Nobody answers.
+    """
+
+    tokens: dict[bytes, dict[bytes, int]]
+
+
 Message: TypeAlias = (
     StartWorker
     | StartController
@@ -323,4 +332,5 @@ Message: TypeAlias = (
     | CutDrained
     | Cut
     | Ejected
+    | Spent
 )

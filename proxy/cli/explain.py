@@ -15,7 +15,7 @@ from proxy.filters.effects import ChoosePool, Reply
 from proxy.http1.errors import MessageError
 from proxy.http1.host import normal_host
 from proxy.http1.limits import HeadLimits
-from proxy.http1.message import RequestHead
+from proxy.http1.message import RequestHead, ResponseHead
 from proxy.http1.parser import parse_request_head
 from proxy.http1.target import canonical_path, split_target
 from proxy.pools.registry import EndpointRegistry
@@ -55,6 +55,10 @@ class Asked:
     pool_name: str = ""
     notes: dict[object, Any] = field(default_factory=dict)
 
+    async def ask(self, service: str, _head: RequestHead, _body: bytes) -> tuple[ResponseHead, bytes]:
+        """Nothing is asked to explain something."""
+        raise ConnectionError(service)
+
 
 class UsageError(Exception):
     """What was typed is no request."""
@@ -69,6 +73,8 @@ def explain(config: Path, question: Question) -> int:
     try:
         snapshot = _snapshot(loaded.document)
         print("\n".join(_answer(snapshot, _asked(question, loaded.document))))
+        if loaded.document.uses:
+            print(f"without what plug-ins would do, which are not run to explain: {', '.join(loaded.document.uses)}")
     except UsageError as error:
         return _say(str(error), USAGE)
     except MessageError as error:

@@ -1,7 +1,7 @@
 """What validation refused, as problems with their places and a hint."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Any, Final
@@ -48,10 +48,16 @@ class Spot:
     key: Scalar | None = None
 
 
-def diagnose(error: ValidationError, tree: Tree) -> Iterable[Problem]:
-    """The problems that one refused tree has; what was reported as missing is left out."""
+Keys = Callable[[tuple[str | int, ...]], Iterable[str]]
+
+
+def diagnose(error: ValidationError, tree: Tree, keys: Keys = known_keys) -> Iterable[Problem]:
+    """The problems that one refused tree has; what was reported as missing is left out.
+
+    `keys` says which keys may stand at a place: the configuration's, unless the tree is a part with its own.
+    """
     for detail in error.errors(include_url=False, include_input=False):
-        problem = _problem(detail, tree)
+        problem = _problem(detail, tree, keys)
         if problem is not None:
             yield problem
 
@@ -71,13 +77,13 @@ def misspelt(name: str, section: Mapping) -> bool:
     return name not in section and bool(get_close_matches(name, section, n=1))
 
 
-def _problem(detail: Any, tree: Tree) -> Problem | None:
+def _problem(detail: Any, tree: Tree, keys: Keys) -> Problem | None:
     kind = detail["type"]
     spot = _spot(tree, detail["loc"])
     if kind == "missing":
         return _missing(spot, str(detail["loc"][-1]))
     if kind == "extra_forbidden" and spot.key is not None:
-        return _unknown(spot, spot.key) if spot.loc[-1] == detail["loc"][-1] else _unknown_name(spot)
+        return _unknown(spot, spot.key, keys) if spot.loc[-1] == detail["loc"][-1] else _unknown_name(spot, keys)
     if any(scalar.missing for scalar in scalars(spot.node)):
         return None
     if kind == "value_error":
@@ -104,20 +110,20 @@ def _spot(tree: Tree, loc: tuple[str | int, ...]) -> Spot:
     return spot
 
 
-def _unknown(spot: Spot, key: Scalar) -> Problem | None:
+def _unknown(spot: Spot, key: Scalar, keys: Keys) -> Problem | None:
     if key.missing:
         return None
-    if len(spot.loc) == 1 and key in _LATER:
+    if len(spot.loc) == 1 and key in _LATER and keys is known_keys:
         return key.place.problem(f"unknown key {shown(key)}", "not in this version")
-    hint = nearest(str(key), known_keys(spot.loc[:-1]))
+    hint = nearest(str(key), keys(spot.loc[:-1]))
     return key.place.problem(f"unknown key {shown(key)}", "" if key.secret else hint)
 
 
-def _unknown_name(spot: Spot) -> Problem | None:
+def _unknown_name(spot: Spot, keys: Keys) -> Problem | None:
     """A scalar that stands for `{name: {}}`, with a name that nothing has."""
     if not isinstance(spot.node, Scalar) or spot.node.missing:
         return None
-    hint = "" if spot.node.secret else nearest(spot.node, known_keys(spot.loc))
+    hint = "" if spot.node.secret else nearest(spot.node, keys(spot.loc))
     return spot.place.problem(f"{shown(spot.node)} is not known here", hint)
 
 

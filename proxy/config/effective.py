@@ -61,6 +61,8 @@ def effective(document: doc.Document, tree: Tree) -> dict[str, Any]:
     }
     if document.store is not None:
         shown["store"] = {"path": document.store}
+    if document.plugins is not None:
+        shown["plugins"] = {"path": document.plugins.path}
     found: dict[str, Any] = masked(shown, tree)
     return found
 

@@ -86,6 +86,12 @@ class Store(Section):
     path: FilePath = Field(description="A directory of this instance alone, relative to the file.")
 
 
+class Plugins(Section):
+    """Where classes of your own are."""
+
+    path: FilePath = Field(description="A directory of Python files, relative to this file.")
+
+
 class Shutdown(Section):
     """How the proxy ends."""
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping as Environ
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from msgspec.structs import replace as replace_in
 from pydantic import ValidationError
 
 from proxy.config import yaml
@@ -13,6 +14,7 @@ from proxy.config.address_checks import address_problems, bound
 from proxy.config.admin_checks import admin_problems
 from proxy.config.diagnosis import diagnose
 from proxy.config.notices import notices
+from proxy.config.plugin_checks import Loader, read_files, with_options
 from proxy.config.problems import Place, Problem, tidy
 from proxy.config.root import Root
 from proxy.config.route_checks import placement_problems, route_problems
@@ -51,9 +53,13 @@ class Loaded:
         return next(found, Place(self.tree.place.file))
 
 
-def load(path: Path, environ: Environ[str, str]) -> Loaded:
-    """Read a file, or a directory of `*.yaml`; never raises for what is in it."""
-    return _loaded(read(path, environ))
+def load(path: Path, environ: Environ[str, str], loader: Loader | None = None) -> Loaded:
+    """Read a file, or a directory of `*.yaml`; never raises for what is in it.
+
+    With a `loader` users' plug-ins are loaded, to see whether they are there and what options they take; without,
+    nothing that users wrote is run.
+    """
+    return _loaded(read(path, environ), loader)
 
 
 def load_text(text: str, name: str, environ: Environ[str, str]) -> Loaded:
@@ -61,16 +67,16 @@ def load_text(text: str, name: str, environ: Environ[str, str]) -> Loaded:
     return _loaded(yaml.parse(text, name, environ))
 
 
-def _loaded(parsed: yaml.Parsed) -> Loaded:
+def _loaded(parsed: yaml.Parsed, loader: Loader | None = None) -> Loaded:
     if parsed.tree is None:
         return Loaded(None, tidy(parsed.problems), [])
     if not isinstance(parsed.tree, Mapping):
         problem = parsed.tree.place.problem("the top level must be a mapping", "it begins with listeners: …")
         return Loaded(None, tidy([*parsed.problems, problem]), [])
-    return _judged(parsed.tree, parsed.problems)
+    return _judged(parsed.tree, parsed.problems, loader)
 
 
-def _judged(written: Mapping, found: list[Problem]) -> Loaded:
+def _judged(written: Mapping, found: list[Problem], loader: Loader | None) -> Loaded:
     tree = _without_extensions(written)
     checks = (_blanks, address_problems, admin_problems, service_problems, route_problems)
     problems = [*found, *(problem for check in checks for problem in check(tree))]
@@ -81,8 +87,15 @@ def _judged(written: Mapping, found: list[Problem]) -> Loaded:
         problems += diagnose(error, tree)
     else:
         document = None if problems else to_document(root)
-    if document is not None:
+    if document is not None and root.plugins is not None:
+        files, of_files = read_files(tree, root.plugins.path)
+        problems += of_files
+        document = replace_in(document, plugins=files)
+    if document is not None and not problems:
         problems += list(placement_problems(document, tree)) or _compile_problems(document, tree.place)
+    if document is not None and not problems and loader is not None and document.uses:
+        document, of_options = with_options(document, tree, loader(document.plugins, document.uses))
+        problems += of_options
     hide = _mask(written)
     warnings = [] if problems else list(map(hide, notices(tree)))
     return Loaded(None if problems else document, tidy(map(hide, problems)), tidy(warnings), written, hide)

@@ -9,17 +9,25 @@ import types
 from collections.abc import Callable
 from collections.abc import Mapping as AnyMapping
 from collections.abc import Sequence as AnySequence
-from dataclasses import MISSING, fields, is_dataclass
+from dataclasses import MISSING, dataclass, fields, is_dataclass
 from inspect import getdoc
 from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
 
 import msgspec
-from pydantic import BaseModel, Field, WrapValidator, create_model
+from pydantic import (
+    BaseModel,
+    Field,
+    GetCoreSchemaHandler,
+    GetJsonSchemaHandler,
+    WrapValidator,
+    create_model,
+)
+from pydantic_core import CoreSchema, core_schema
 
 from proxy.config import values
 from proxy.config.problems import WrongError
 from proxy.config.shapes import Section, Shaped
-from proxy.config.tree import scalars
+from proxy.config.tree import plain_data, scalars
 from proxy.core.registry import Registry
 from proxy.core.units import Unit
 from proxy.snapshot.document import Plugin
@@ -60,18 +68,30 @@ def all_of(registry: Registry[Any], title: str) -> Any:
     return Annotated[section, WrapValidator(collect)]
 
 
-def options_type(cls: type) -> Any:
-    """The type of a mapping with the dataclass's fields; its value is the options that were given, as plain data."""
+Build = Callable[[type[Any], dict[str, Any]], object]
+
+
+def _converted(cls: type[Any], options: dict[str, Any]) -> object:
+    return msgspec.convert(options, cls, strict=True)
+
+
+def options_type(cls: type, build: Build = _converted) -> Any:
+    """The type of a mapping with the dataclass's fields; its value is the options that were given, as plain data.
+
+    `build` makes the dataclass of them, for what its own checks say: ValueError.
+    """
     hints = get_type_hints(cls, include_extras=True)
     keys: dict[str, Any] = {}
     for field in fields(cls):
+        if not field.init:
+            continue  # the plug-in's own
         required = field.default is MISSING and field.default_factory is MISSING
         keys[field.name] = (option_type(hints[field.name]), ... if required else None)
     section = _section(cls.__name__, getdoc(cls), keys)
 
     def read(raw: Any, handler: _Handler) -> Any:
         options = _given(handler(raw))
-        _build(cls, options, raw)
+        _build(cls, options, raw, build)
         return options
 
     return Annotated[section, WrapValidator(read)]
@@ -79,6 +99,8 @@ def options_type(cls: type) -> Any:
 
 def option_type(hint: Any) -> Any:
     """The type that reads from YAML what a dataclass's field of this type holds."""
+    if hint is Any:
+        return Annotated[Any, _AsWritten()]
     if hint in _SCALARS:
         return Annotated[Any, _SCALARS[hint]]
     if is_dataclass(hint) and isinstance(hint, type):
@@ -92,6 +114,17 @@ def option_type(hint: Any) -> Any:
     if origin in (Union, types.UnionType):
         return _union(arguments)
     return _collection(hint, origin, arguments)
+
+
+@dataclass(frozen=True, eq=False)
+class _AsWritten:
+    """Annotates what is taken as it stands: plain data by the core schema of YAML 1.2."""
+
+    def __get_pydantic_core_schema__(self, _source: Any, _handler: GetCoreSchemaHandler) -> CoreSchema:
+        return core_schema.no_info_plain_validator_function(plain_data)
+
+    def __get_pydantic_json_schema__(self, _core: CoreSchema, _handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        return {}
 
 
 def _collection(hint: Any, origin: Any, arguments: tuple[Any, ...]) -> Any:
@@ -131,10 +164,10 @@ def _value_type(cls: type) -> Any:
     return Annotated[kind, WrapValidator(read)]
 
 
-def _build(cls: type, options: dict[str, Any], raw: Any) -> None:
+def _build(cls: type, options: dict[str, Any], raw: Any, build: Build = _converted) -> None:
     """Make the plug-in, for what its own checks say; never repeat what came from a variable."""
     try:
-        msgspec.convert(options, cls, strict=True)
+        build(cls, options)
     except (msgspec.ValidationError, ValueError) as error:
         if any(scalar.secret for scalar in scalars(raw)):
             raise WrongError("what came from a variable does not fit here", _first_sentence(cls)) from None

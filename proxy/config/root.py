@@ -4,7 +4,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from proxy.config.listeners import Admin, Dns, Listener, Restart, Shutdown, Status, Store
+from proxy.config.listeners import Admin, Dns, Listener, Plugins, Restart, Shutdown, Status, Store
 from proxy.config.routes import Route
 from proxy.config.services import AnyFilter, Service
 from proxy.config.shapes import OrOff, Section
@@ -36,6 +36,7 @@ class Root(Section):
     restart: Restart = Field(default=Restart(), description="How a restart ends the old processes.")
     dns: Dns = Field(default=Dns(), description="How host names are resolved.")
     access_log: MaybeText = Field(default=None, description="Where requests are logged.")
+    plugins: Plugins | None = Field(default=None, description="Where classes of your own are.")
     services: dict[Name, Service] = Field(default={}, description="What routes lead to, by name.")
     filters: list[AnyFilter] = Field(default=[], description="What is changed on every request, before routing.")
     routes: list[Route] = Field(min_length=1, description="Which requests go where; the first that matches wins.")

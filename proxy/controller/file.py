@@ -15,6 +15,7 @@ from proxy.config.problems import Problem
 from proxy.control.fleet import BindError
 from proxy.control.refusal import Refusal
 from proxy.control.views import CheckView, ReloadCounts
+from proxy.plugins.library import loaded_library
 from proxy.snapshot.document import Document
 
 log = logging.getLogger("sluice")
@@ -35,12 +36,12 @@ class ConfigFile:
 
     async def read(self) -> Loaded:
         """What it says now."""
-        return await asyncio.to_thread(load, self.path, self._environ)
+        return await asyncio.to_thread(load, self.path, self._environ, loaded_library)
 
     async def check(self, text: str | None = None) -> CheckView:
-        """What a reload would find; or what is to be said of a text."""
+        """What a reload would find, but for what users wrote; or what is to be said of a text."""
         if text is None:
-            loaded = await self.read()
+            loaded = await asyncio.to_thread(load, self.path, self._environ)
         else:
             name = self.path / "posted.yaml" if self.path.is_dir() else self.path
             loaded = await asyncio.to_thread(load_text, text, str(name), self._environ)

@@ -20,6 +20,7 @@ from proxy.telemetry.totals import Ledger
 log = logging.getLogger("sluice")
 
 PATIENCE: Final = 2.0  # seconds without an answer after which a worker is replaced
+PLUGIN_PATIENCE: Final = 10.0  # where plug-ins may hold it and no change waits for it; longer for imports and open()
 
 
 class Answers:
@@ -73,6 +74,7 @@ class ChannelFleet:
         self._health = b""
         self._sent: dict[int, tuple[int, str]] = {}
         self._informed: dict[int, int] = {}
+        self._silent: dict[int, float] = {}
         self._changed = asyncio.Event()
         self.restarts = 0
         self.ledger = Ledger()
@@ -144,6 +146,8 @@ class ChannelFleet:
                 self._take("count", message.number, child, message)
             case say.Cut():
                 self._take("cut", message.number, child, message)
+            case say.Spent():
+                self._pass_on(child, message)
             case _:
                 log.warning("a message nobody waits for: %s", type(message).__name__)
 
@@ -151,6 +155,12 @@ class ChannelFleet:
         answers = self._answers.get((kind, number))
         if answers is not None:
             answers.take(child, message)
+
+    def _pass_on(self, sender: int, spent: say.Spent) -> None:
+        """Let all other workers know, those of an earlier era that finish included."""
+        for child in self._workers("ready", "draining"):
+            if child.id != sender:
+                self._link.send(child.id, spent)
 
     def _reply(self, kind: str, message: say.Message) -> None:
         future = self._replies.pop(kind, None)
@@ -231,7 +241,8 @@ class ChannelFleet:
         generation = change.generation
         prepare = say.Prepare(generation, generation - 1, dict(change.changed), change.dropped)
         asked = [child for child in self._workers("ready", "draining") if child.generation == generation - 1]
-        answers = await self._ask("prepare", generation, asked, prepare)
+        patience = PATIENCE + 2 * PLUGIN_PATIENCE if change.document.uses else PATIENCE
+        answers = await self._ask("prepare", generation, asked, prepare, patience)
         problems = [each for said in answers.said.values() if isinstance(said, say.Refused) for each in said.problems]
         if problems:
             for child in asked:
@@ -288,11 +299,13 @@ class ChannelFleet:
                 self._link.send(MASTER, say.Replace(child))
         return tuple(pids)
 
-    async def _ask(self, kind: str, number: int, children: list[say.Child], message: say.Message) -> Answers:
+    async def _ask(
+        self, kind: str, number: int, children: list[say.Child], message: say.Message, patience: float = PATIENCE
+    ) -> Answers:
         answers = self._answers[kind, number] = Answers(child.id for child in children)
         for child in children:
             self._link.send(child.id, message)
-        await answers.wait(PATIENCE)
+        await answers.wait(patience)
         del self._answers[kind, number]
         return answers
 
@@ -308,7 +321,8 @@ class ChannelFleet:
         """What every worker has counted; who does not say it in time is replaced."""
         self._number += 1
         answers = await self._ask("count", self._number, self._workers("ready", "draining"), say.Ask(self._number))
-        self._replace(answers)
+        if self._is_silent_for_good(answers):
+            self._replace(answers)
         found = {
             child: telemetry.decode(said.report)
             for child, said in answers.said.items()
@@ -316,6 +330,14 @@ class ChannelFleet:
         }
         self.ledger.take(found, [worker.id for worker in self.workers])
         return list(found.values())
+
+    def _is_silent_for_good(self, answers: Answers) -> bool:
+        """Has somebody said nothing for so long that no plug-in may hold it any longer?"""
+        if self._current is None or not self._current.document.uses:
+            return True
+        now = asyncio.get_running_loop().time()
+        self._silent = {child: self._silent.get(child, now) for child in answers.missing}
+        return any(now - since >= PLUGIN_PATIENCE for since in self._silent.values())
 
     async def cut(self, service: str, pool: str, address: str | None, *, exchanges: bool) -> tuple[int, int]:
         """Close tunnels and, if asked to, exchanges; how many."""

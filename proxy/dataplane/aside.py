@@ -9,7 +9,10 @@ if TYPE_CHECKING:
 
     from proxy.dataplane.copies import Copy
     from proxy.dataplane.exchange import Exchange
+    from proxy.dataplane.held_response import Late
     from proxy.dataplane.waiting import Waiting
+    from proxy.filters.effects import Run
+    from proxy.http1.facts import Facts
     from proxy.telemetry.record import Record
 
 log = logging.getLogger("sluice")
@@ -18,32 +21,37 @@ log = logging.getLogger("sluice")
 class Aside:
     """Beside an exchange, from when the first filter asks for it.
 
-    `waiting` is what it waits for. `presented` is the Cookie field as the client sent it. `most` is how many bytes
-    its body may have. `endings` are called when it has ended; `copies` are its shadows, `notes` what filters keep.
+    `waiting` is what it waits for. `most` is how many bytes its body may have. `chosen` are called when its pool is
+    known, `endings` when it has ended; `copies` are its shadows, `notes` what filters keep. `late` is what came of a
+    response whose head a filter holds back.
     """
 
-    __slots__ = ("copies", "endings", "most", "notes", "presented", "waiting")
+    __slots__ = ("chosen", "copies", "endings", "late", "most", "notes", "waiting")
 
-    def __init__(self, exchange: "Exchange") -> None:
+    def __init__(self) -> None:
         self.waiting: Waiting | None = None
-        self.presented = exchange.head.cookie
         self.most = inf
-        self.endings: list[Callable[[Exchange, Record], None]] = []
+        self.chosen: tuple[Callable[[Facts], None], ...] = ()
+        self.late: Late | None = None
+        self.endings: list[Callable[[Exchange, Callable[[], Record]], Run | None]] = []
         self.copies: tuple[Copy, ...] = ()
         self.notes: dict[object, Any] = {}
 
     def leave(self) -> None:
         """Wait for nothing any more."""
+        self.late = None
         waiting, self.waiting = self.waiting, None
         if waiting is not None:
             waiting.leave()
 
-    def end(self, exchange: "Exchange", record: "Record") -> None:
-        """The exchange has ended."""
+    def end(self, exchange: "Exchange", record: "Callable[[], Record]") -> None:
+        """The exchange has ended; `record` makes what came of it."""
         endings, self.endings = self.endings, []
         for each in endings:
             try:
-                each(exchange, record)
+                run = each(exchange, record)
+                if run is not None:
+                    exchange.plane.afterwards(run)
             except Exception:
                 # One filter's fault must stay its own.
                 log.exception("a filter failed at the end of %r", exchange)
@@ -53,5 +61,5 @@ def aside(exchange: "Exchange") -> Aside:
     """The exchange's; made where there is none yet."""
     found = exchange.aside
     if found is None:
-        found = exchange.aside = Aside(exchange)
+        found = exchange.aside = Aside()
     return found

@@ -24,6 +24,9 @@ if TYPE_CHECKING:
     from proxy.filters.registry import RequestFilter
     from proxy.routing.route import Route
 
+Seen = tuple[bytes, bytes | None]
+"""Fields and cookies of a request, as a session is recognised by."""
+
 SUSPECT: Final = EXPECT_OTHER | VIA  # flags of a head that `is_hopeless` has to look at
 
 
@@ -55,7 +58,10 @@ def is_hopeless(exchange: "Exchange") -> bool:
 
 def enter(exchange: "Exchange") -> None:
     """Run what comes before routing, and go on to the route."""
-    run_filters(exchange, exchange.plane.snapshot.filters, find_route)
+    snapshot = exchange.plane.snapshot
+    if snapshot.chosen_filters:
+        aside(exchange).chosen = snapshot.chosen_filters
+    run_filters(exchange, snapshot.filters, find_route)
 
 
 def find_route(exchange: "Exchange") -> None:
@@ -104,7 +110,8 @@ def _choose(exchange: "Exchange") -> None:
         exchange.pool = route.pool
     elif not service.is_sticky:
         exchange.pool = service.draw()
-    for each in route.chosen_filters:
+    found = exchange.aside
+    for each in route.chosen_filters if found is None else found.chosen + route.chosen_filters:
         each(exchange)
     exchange.send_off(passed_cookie(exchange, route))
     if exchange.aside is not None:
@@ -127,9 +134,14 @@ def run_filters(
     filters: "tuple[RequestFilter, ...]",
     then: "Callable[[Exchange], None]",
     at: int = 0,
+    seen: "Seen | None" = None,
 ) -> None:
-    """Run request filters from `at` on, and go on with `then` unless one of them answers; perhaps later."""
-    snapshot = exchange.plane.snapshot
+    """Run request filters from `at` on, and go on with `then` unless one of them answers; perhaps later.
+
+    `seen` is what was there before the first of them, for sessions.
+    """
+    snapshot, head = exchange.plane.snapshot, exchange.head
+    before = seen or (head.block, head.cookie)
     for position in range(at, len(filters)):
         each = filters[position]
         if each.sees_all and each.on_end is not None:
@@ -139,9 +151,9 @@ def run_filters(
 
             def awake(effect: "Effect | None", at: int = position + 1) -> None:
                 if exchange.plane.snapshot is not snapshot:
-                    _renew(exchange)
+                    _renew(exchange, before)
                 if _perform(exchange, effect, filters[at - 1]):
-                    run_filters(exchange, filters, then, at)
+                    run_filters(exchange, filters, then, at, before)
 
             wait(exchange, effect, awake)
             return
@@ -173,7 +185,7 @@ def _perform(exchange: "Exchange", effect: "Effect | None", of: "RequestFilter")
     return True
 
 
-def _renew(exchange: "Exchange") -> None:
+def _renew(exchange: "Exchange", seen: "Seen") -> None:
     """Another generation is in force than when the wait began: go to its endpoints, by its split."""
     route = getattr(exchange, "route", None)
     if route is None or route.service is None:
@@ -185,7 +197,9 @@ def _renew(exchange: "Exchange") -> None:
     if route.pool is not None and pool is None:
         return
     exchange.route = renewed = replace(route, service=service, pool=pool)
+    exchange.set_cookie = exchange.identity = None
     head = exchange.head
-    passed, head.cookie = head.cookie, aside(exchange).presented
+    changed = head.block, head.cookie
+    head.block, head.cookie = seen
     _follow_session(exchange, renewed)
-    head.cookie = passed
+    head.block, head.cookie = changed

@@ -13,6 +13,7 @@ the tries in `attempt` and `retrying`.
 """
 
 from bisect import bisect_left
+from collections.abc import Awaitable
 from math import inf
 from typing import TYPE_CHECKING, Any, Final
 
@@ -23,6 +24,7 @@ from proxy.dataplane.copies import send_copies
 from proxy.dataplane.ending import tell
 from proxy.dataplane.failures import UpstreamFailure
 from proxy.dataplane.held import HeldBody
+from proxy.dataplane.held_response import filter_response, pass_on_filtered
 from proxy.dataplane.pending import leave
 from proxy.dataplane.replies import own, own_head, text_reply
 from proxy.filters.effects import Reply
@@ -165,6 +167,10 @@ class Exchange:
         """What filters keep of this request from one of their hooks to the next."""
         return aside(self).notes
 
+    def ask(self, service: str, head: RequestHead, body: bytes) -> Awaitable[tuple[ResponseHead, bytes]]:
+        """Another service's answer."""
+        return self.plane.ask(service, head, body, self.request_id)
+
     @property
     def is_whole(self) -> bool:
         """Is everything that came of the request still here, so that it can be sent again?"""
@@ -189,7 +195,7 @@ class Exchange:
             return
         snapshot = self.plane.snapshot
         self.response_filters = snapshot.response_filters
-        if snapshot.filters:
+        if snapshot.has_filters:
             enter(self)
             return
         route = snapshot.router.find(self)
@@ -308,7 +314,15 @@ class Exchange:
         if self.set_cookie is not None:
             self._bind_session(head)
         if self.response_filters:
-            self._filter_response(head)
+            pass_on_filtered(self, head, body, done)
+        else:
+            self.pass_on(head, body, done)
+
+    def pass_on(self, head: ResponseHead, body: bytes, done: bool) -> None:
+        """Send the client the response, as far as it is here."""
+        attempt = self.attempt
+        if attempt is None:
+            return
         self.status = head.status
         self.sent = len(body)
         self.responded = True
@@ -329,6 +343,9 @@ class Exchange:
 
     def response_data(self, data: bytes) -> None:
         """A piece of the response's body."""
+        if self.aside is not None and self.aside.late is not None:
+            self.aside.late.take(data)
+            return
         self.sent += len(data)
         self.downstream.send_data(data)
 
@@ -336,6 +353,9 @@ class Exchange:
         """The last piece, and the trailers there were."""
         attempt = self.attempt
         if attempt is None:
+            return
+        if self.aside is not None and self.aside.late is not None:
+            self.aside.late.end(data, trailers)
             return
         self.response_done = True
         if self.request_done:
@@ -361,10 +381,16 @@ class Exchange:
         if self.attempt is not None:
             self.attempt.endpoint.consecutive_errors = 0
         self._bind_session(head)
-        self._filter_response(head)
+        if self.response_filters:
+            upstream.pause()
+        filter_response(self, head, lambda: self._join(upstream, head, early))
+
+    def _join(self, upstream: "Upstream", head: ResponseHead, early: bytes) -> None:
         self.status = 101
         self.responded = self.response_done = True
         self._count()
+        if self.response_filters:
+            upstream.resume()
         self.downstream.join(upstream, head, early)
 
     def attempt_failed(self, failure: UpstreamFailure, reused: bool) -> None:
@@ -382,6 +408,10 @@ class Exchange:
         attempt.leave()
         self.plane.blame(self, attempt.endpoint)
         self.plane.count_failure(self, reason)
+        if not self.responded:  # a filter holds its head back
+            self._drop_attempt()
+            self.reply("upstream_failed")
+            return
         self.reason = reason
         self._count()
         self.downstream.break_off()
@@ -449,10 +479,6 @@ class Exchange:
         if self.set_cookie is not None:
             head.block += b"Set-Cookie: %b\r\nCache-Control: private\r\n" % self.set_cookie
 
-    def _filter_response(self, head: ResponseHead) -> None:
-        for each in self.response_filters:
-            each.on_response(self, head)
-
     # -- replies of our own
 
     def reply(self, reason: str) -> None:
@@ -463,15 +489,19 @@ class Exchange:
         """Answer by ourselves, with a line of text."""
         self.reason = reason
         head, body = text_reply(status, reason, message)
-        self._filter_response(head)
-        self._answer(head, body)
+        filter_response(self, head, lambda: self._answer(head, body))
 
     def act(self, reply: Reply) -> None:
         """Answer with what a route's action or a filter says."""
         self.reason = reply.reason
         head = own_head(reply.status, reply.block, len(reply.body))
-        self._filter_response(head)
-        self._answer(head, reply.body)
+        filter_response(self, head, lambda: self._answer(head, reply.body))
+
+    def substitute(self, reply: Reply) -> None:
+        """Answer with this instead of the response that there was, and let no filter see it."""
+        self._drop_attempt()
+        self.reason = reply.reason
+        self._answer(own_head(reply.status, reply.block, len(reply.body)), reply.body)
 
     def _answer(self, head: ResponseHead, body: bytes) -> None:
         self.status = head.status

@@ -4,10 +4,11 @@ import asyncio
 import logging
 import random
 from collections import Counter
-from collections.abc import Callable
-from typing import TYPE_CHECKING
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Final
 
 from proxy.core.address import TcpAddress, parse_address
+from proxy.dataplane.errand import ask
 from proxy.dataplane.failures import EXHAUSTED, ConnectFailed, ConnectTimeout, Exhausted, TryTimeout, UpstreamReset
 from proxy.dataplane.pending import admit
 from proxy.dataplane.shadow import Shadows
@@ -22,11 +23,15 @@ if TYPE_CHECKING:
     from proxy.dataplane.attempt import Attempt
     from proxy.dataplane.exchange import Exchange
     from proxy.dataplane.listener import Listener
+    from proxy.filters.effects import Run
+    from proxy.http1.message import RequestHead, ResponseHead
     from proxy.pools.endpoint import Endpoint
     from proxy.snapshot.compile import Snapshot
     from proxy.telemetry.record import Record
 
 log = logging.getLogger(__name__)
+
+MOST_AFTERWARDS: Final = 1024  # of what nobody waits for, in one worker
 
 
 class Plane:
@@ -56,6 +61,7 @@ class Plane:
         self.shadows = Shadows()
         self.workshop = Workshop(loop)
         self._connecting: set[asyncio.Task[None]] = set()
+        self._running: set[asyncio.Task[None]] = set()
 
     # -- connections upstream
 
@@ -102,6 +108,31 @@ class Plane:
         else:
             _, upstream = await self.loop.create_unix_connection(protocol, address.path)
         return upstream
+
+    # -- what filters start
+
+    def ask(
+        self, service: str, head: "RequestHead", body: bytes, request_id: bytes
+    ) -> "Awaitable[tuple[ResponseHead, bytes]]":
+        """A service's answer to a request of our own."""
+        return ask(self, service, head, body, request_id)
+
+    def afterwards(self, run: "Run") -> None:
+        """Run what nobody waits for; too much of it is left out."""
+        if len(self._running) >= MOST_AFTERWARDS:
+            run.work.close()
+            run.failed(RuntimeError("too many of them run already"))
+            return
+        task = self.loop.create_task(self._run(run))
+        self._running.add(task)
+        task.add_done_callback(self._running.discard)
+
+    async def _run(self, run: "Run") -> None:
+        try:
+            async with asyncio.timeout(run.timeout):
+                await run.work
+        except Exception as error:  # noqa: BLE001 - whatever a plug-in raises: `failed` says what becomes of it
+            run.failed(error)
 
     # -- tunnels
 
@@ -182,8 +213,9 @@ class Plane:
         """End what is still under way: connections being made, copies, tunnels."""
         self.shadows.close()
         self.workshop.close()
-        for task in tuple(self._connecting):
+        tasks = (*self._connecting, *self._running)
+        for task in tasks:
             task.cancel()
-        await asyncio.gather(*self._connecting, return_exceptions=True)
+        await asyncio.gather(*tasks, return_exceptions=True)
         for tunnel in tuple(self.tunnels):
             tunnel.close()

@@ -11,7 +11,7 @@ REPLIES: Final[dict[str, tuple[int, str]]] = {
     "no_route": (404, "no route matches this request"),
     "head_timeout": (408, "the request head took too long"),
     "body_timeout": (408, "the request body came too slowly"),
-    "body_too_large": (413, "the request body is larger than this listener takes"),
+    "body_too_large": (413, "the request body is larger than is taken here"),
     "expectation_failed": (417, "only Expect: 100-continue is understood"),
     "loop": (421, "this request has passed through this kind of proxy too often"),
     "connect_unsupported": (501, "CONNECT is not offered here"),

@@ -6,8 +6,8 @@ routing table, the split and the endpoints that are in force by then.
 
 import asyncio
 import logging
-from collections.abc import Callable
-from typing import TYPE_CHECKING
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Final
 
 from proxy.dataplane.aside import aside
 from proxy.filters.effects import Compute, Effect, Run, Wait
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 log = logging.getLogger("sluice")
 
 Then = Callable[["Effect | None"], None]
+
+_FAILED: Final = "a request that had waited failed: %r"
 
 
 class Waiting:
@@ -48,8 +50,11 @@ class Waiting:
             self._leave = leave
 
     def for_work(self, run: Run) -> None:
-        """Until the coroutine has ended."""
-        self._task = self._exchange.plane.loop.create_task(self._run(run))
+        """Until the coroutine has ended, or its time is over: whether it then ends or not."""
+        loop = self._exchange.plane.loop
+        self._timer = loop.call_later(run.timeout, self._work_is_late, run)
+        self._task = loop.create_task(self._await(lambda: self._outcome(run)))
+        self._task.add_done_callback(lambda _: run.work.close())  # left before it has begun, it would never end
 
     def for_thread(self, compute: Compute) -> None:
         """Until a thread has done it."""
@@ -57,22 +62,44 @@ class Waiting:
         if future is None:
             self._wake(compute.full)
             return
-        self._task = self._exchange.plane.loop.create_task(self._take(future))
+        self._task = self._exchange.plane.loop.create_task(self._await(lambda: future))
 
-    async def _run(self, run: Run) -> None:
-        effect: Effect | None
+    async def _await(self, work: "Callable[[], Awaitable[Effect | None]]") -> None:
         try:
-            async with asyncio.timeout(run.timeout):
-                effect = await run.work
-        except Exception as error:  # noqa: BLE001 - whatever a plug-in raises: `failed` says what becomes of it
-            effect = run.failed(error)
-        self._task = None
-        self._wake(effect)
+            effect = await work()
+        except Exception as error:  # noqa: BLE001 - the outermost guard of a task of ours: the client must hear of it
+            self._fail(error)
+        else:
+            self._task = None
+            self._wake(effect)
 
-    async def _take(self, future: "asyncio.Future[Effect | None]") -> None:
-        effect = await future
+    async def _outcome(self, run: Run) -> "Effect | None":
+        try:
+            return await run.work
+        except asyncio.CancelledError:
+            if self._is_over:
+                raise
+            return run.failed(RuntimeError("it was cancelled from within"))
+        except Exception as error:  # noqa: BLE001 - whatever a plug-in raises: `failed` says what becomes of it
+            return None if self._is_over else run.failed(error)
+
+    def _fail(self, error: Exception) -> None:
+        """What was waited for has raised."""
         self._task = None
-        self._wake(effect)
+        if not self._is_over:
+            self._end()
+            log.error(_FAILED, self._exchange, exc_info=error)
+            self._exchange.spoil("internal_error")
+
+    def _work_is_late(self, run: Run) -> None:
+        self._timer = None
+        if not self._is_over:
+            try:
+                effect = run.failed(TimeoutError())
+            except Exception as error:  # noqa: BLE001 - the outermost guard of a callback of ours
+                self._fail(error)
+            else:
+                self._go_on(effect)
 
     def _late(self, otherwise: "Effect | None") -> None:
         self._timer = None
@@ -92,7 +119,7 @@ class Waiting:
             self._then(effect)
         except Exception:
             # The outermost guard: called from the loop, or from another exchange's end.
-            log.exception("a request that had waited failed: %r", exchange)
+            log.exception(_FAILED, exchange)
             exchange.spoil("internal_error")
 
     def _end(self) -> None:
@@ -111,6 +138,9 @@ class Waiting:
 def wait(exchange: "Exchange", effect: Wait | Run | Compute, then: Then) -> None:
     """Hold the exchange back until what the effect waits for has come; `then` may be called at once."""
     waiting = aside(exchange).waiting = Waiting(exchange, then)
+    timeouts = getattr(exchange, "timeouts", None)  # known once the route is
+    if timeouts is not None and timeouts.total is not None:
+        exchange.plane.wheel.watch(exchange, exchange.total_deadline())
     match effect:
         case Wait():
             waiting.for_word(effect)

@@ -7,17 +7,18 @@ from typing import Final
 
 from proxy.http1 import fields
 from proxy.http1.host import valid_host
+from proxy.http1.names import CONNECTION, CONTENT_LENGTH, DROP, FORWARDED, TE, TRANSFER_ENCODING, UPGRADE, request_code
+from proxy.http1.owned import FRAMING
 
 _TOKEN: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _CONTROL: Final = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 
-# RFC 9110 §7.6.1 and §8.6: framing belongs to each side's own codec.
-FRAMING: Final = frozenset(
-    {
-        *("connection", "content-length", "expect", "http2-settings", "keep-alive", "proxy-connection"),
-        *("te", "trailer", "transfer-encoding", "upgrade"),
-    }
-)
+
+_FRAMED: Final = "it belongs to the framing"
+_UNSEEN: Final = {
+    **dict.fromkeys((CONNECTION, CONTENT_LENGTH, DROP, TE, TRANSFER_ENCODING, UPGRADE), _FRAMED),
+    FORWARDED: "the proxy itself tells of the client; use {client.ip}, {client.scheme} or {request.id}",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +53,21 @@ def require_names(names: Iterable[str], own: frozenset[str] = frozenset()) -> No
             raise ValueError(f"header {name!r} is a matter of framing, which is the proxy's own; leave it out")
         if name.lower() in own:
             raise ValueError(f"header {name!r} is written by the proxy itself; leave it out")
+
+
+def require_tokens(texts: Iterable[str]) -> None:
+    """ValueError unless each may be a method, or the name of a header or cookie (RFC 9110 §5.6.2)."""
+    for text in texts:
+        if not _TOKEN.fullmatch(text):
+            raise ValueError(f"{text!r} is not a name; use letters, digits and -")
+
+
+def require_readable(name: str) -> None:
+    """ValueError unless filters see this field of a request."""
+    require_tokens((name,))
+    code = request_code(name.lower().encode())
+    if code in _UNSEEN:
+        raise ValueError(f"filters do not see the header {name!r}: {_UNSEEN[code]}")
 
 
 def require_host(host: str) -> None:

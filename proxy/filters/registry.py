@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Final, Protocol
 
 from proxy.core.registry import Registry
-from proxy.filters.effects import Effect, Reply
+from proxy.filters.effects import Effect, Reply, Run
 from proxy.filters.site import Site
 from proxy.http1.facts import Facts
 from proxy.http1.message import ResponseHead
@@ -14,24 +14,44 @@ from proxy.telemetry.record import Record
 Act = Callable[[Facts], Reply]
 
 
+class Standing(Protocol):
+    """What wants to know whether the generation in force has it; compared by equality, told in the order here.
+
+    A filter that holds requests back lets them go when it is taken away, which their own generation would not tell it.
+    """
+
+    def begin(self) -> None:
+        """A generation that has it came into force; said again for each."""
+        ...
+
+    def end(self) -> None:
+        """The generation that came into force has it no more."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class RequestFilter:
     """What a filter does to a request, once per exchange: it may change the head, `path` and `host` in place.
 
     `on_end` is called once when the exchange has ended, if it went on from here; with `sees_all` also where this very
-    filter has answered it or left the client waiting until it went.
+    filter has answered it or left the client waiting until it went. What came of it is made for who asks. `standing`
+    is told of generations.
     """
 
     on_request: Callable[[Facts], Effect | None]
-    on_end: Callable[[Facts, Record], None] | None = None
+    on_end: Callable[[Facts, Callable[[], Record]], Run | None] | None = None
     sees_all: bool = False
+    standing: Standing | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class ResponseFilter:
-    """What a filter does to a response, once per exchange: it may change the head in place."""
+    """What a filter does to a response, once per exchange: it may change the head in place.
 
-    on_response: Callable[[Facts, ResponseHead], None]
+    A Reply takes the response's place; what a Run comes to must be None or a Reply, too.
+    """
+
+    on_response: Callable[[Facts, ResponseHead], Reply | Run | None]
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,14 +9,8 @@ from proxy.filters.registry import FILTERS, Hooks, RequestFilter
 from proxy.filters.site import Site
 from proxy.http1.facts import Facts
 from proxy.http1.host import normal_host
+from proxy.http1.owned import TOLD
 
-# What the proxy writes into every request, from what it knows of the client.
-_OWN: Final = frozenset(
-    {
-        *("forwarded", "traceparent", "via", "x-real-ip", "x-request-id", "x-sluice-shadow"),
-        *("x-forwarded-for", "x-forwarded-host", "x-forwarded-port", "x-forwarded-proto"),
-    }
-)
 _APART: Final = ("host", "cookie")  # a head keeps them outside its block
 
 
@@ -34,7 +28,7 @@ class RequestHeaders:
     remove: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        require_names((*self.set, *self.add, *self.remove), _OWN)
+        require_names((*self.set, *self.add, *self.remove), TOLD)
         field_lines({**self.set, **self.add})
         if any(name.lower() == "host" for name in (*self.add, *self.remove)):
             raise ValueError("a request has exactly one Host; use `set` to change it")

@@ -1,8 +1,9 @@
 """What is known of a request before it goes anywhere: what matches, filters and balancers may look at."""
 
+from collections.abc import Awaitable
 from typing import Any, Protocol
 
-from proxy.http1.message import RequestHead
+from proxy.http1.message import RequestHead, ResponseHead
 
 
 class Facts(Protocol):
@@ -47,3 +48,7 @@ class Facts(Protocol):
     @property
     def notes(self) -> dict[object, Any]:
         """What filters keep of this request from one of their hooks to the next, each under a key of its own."""
+
+    def ask(self, service: str, head: RequestHead, body: bytes) -> Awaitable[tuple[ResponseHead, bytes]]:
+        """Another service's answer; LookupError where there is no such service, ConnectionError for no answer."""
+        ...

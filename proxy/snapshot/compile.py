@@ -2,10 +2,11 @@
 
 from collections import Counter
 from collections.abc import Callable, Generator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
-from proxy.filters.registry import RequestFilter, ResponseFilter
-from proxy.filters.site import Site
+from proxy.filters.registry import RequestFilter, ResponseFilter, Standing
+from proxy.filters.site import Classes, Site
+from proxy.http1.facts import Facts
 from proxy.pools.registry import EndpointRegistry
 from proxy.routing.router import Router
 from proxy.routing.service import Service
@@ -22,8 +23,9 @@ __all__ = ["CompileError", "Snapshot", "compile_snapshot", "compiling"]
 class Snapshot:
     """One generation. A request reads it once and lets go of it when its response head is sent.
 
-    `filters` run on every request before it is routed, `response_filters` on every response, last. `hashes` has
-    the content hash of every part of the document (proxy.snapshot.parts).
+    `filters` run on every request before it is routed, `chosen_filters` when its pool is known, `response_filters` on
+    every response, last. `hashes` has the content hash of every part of the document (proxy.snapshot.parts).
+    `standings` are those of all its filters.
     """
 
     generation: int
@@ -31,9 +33,15 @@ class Snapshot:
     router: Router
     services: Mapping[str, Service]
     filters: tuple[RequestFilter, ...]
+    chosen_filters: tuple[Callable[[Facts], None], ...]
     response_filters: tuple[ResponseFilter, ...]
     listeners: tuple[Listener, ...]
     registry: EndpointRegistry
+    standings: frozenset[Standing] = frozenset()
+    has_filters: bool = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "has_filters", bool(self.filters or self.chosen_filters))
 
     def activate(self) -> None:
         """Put weights, limits and endpoints of this generation into force; others' endpoints become removed.
@@ -41,6 +49,13 @@ class Snapshot:
         Called once, when the snapshot is published, for the first one too.
         """
         self.registry.activate(pool for service in self.services.values() for pool in service.pools.values())
+
+    def succeed(self, before: "Snapshot | None") -> None:
+        """Tell filters whether they stand. Called once, when requests go by this generation already."""
+        for each in self.standings:
+            each.begin()
+        for each in before.standings - self.standings if before else ():
+            each.end()
 
 
 def compile_snapshot(  # noqa: PLR0913  the composition root's call: every source of the undetermined by its name
@@ -52,14 +67,17 @@ def compile_snapshot(  # noqa: PLR0913  the composition root's call: every sourc
     previous: Snapshot | None = None,
     cookie_keys: tuple[str, ...] = (),
     token: Callable[[int], bytes],
+    plugins: Classes | None = None,
 ) -> Snapshot:
     """The snapshot of a document; CompileError with every problem there is.
 
     What has not changed since `previous` is taken from there. `chance` gives numbers in [0, 1), `token` that many
-    random bytes; `cookie_keys` stand in where the document has none. Nothing is in force before `activate`.
+    random bytes; `cookie_keys` stand in where the document has none, `plugins` are users' own classes. Nothing is in
+    force before `activate`.
     """
     workers = document.workers if isinstance(document.workers, int) else 1
-    sources = Sources(registry, chance, document.cookie_keys or cookie_keys, token, workers)
+    keys = document.cookie_keys or cookie_keys
+    sources = Sources(registry, chance, keys, token, workers, plugins=plugins)
     steps = compiling(document, hashes(parts(document)), generation, sources, previous)
     while True:
         try:
@@ -80,6 +98,8 @@ def compiling(
 
     `digests` are the hashes of the document's parts.
     """
+    if previous is not None and previous.hashes.get("plugins") != digests.get("plugins"):
+        previous = replace(previous, hashes={})  # other code behind the same words: nothing of it is the same
     job = _Job(document, sources, dict(digests), previous, Problems())
     services: dict[str, Service | None] = {}
     yield from job.services(services)
@@ -93,10 +113,17 @@ def compiling(
         router,
         compiled,
         filters.requests,
+        filters.chosen,
         filters.responses,
         document.listeners,
         sources.registry,
+        _standings(filters.requests, router),
     )
+
+
+def _standings(filters: tuple[RequestFilter, ...], router: Router) -> frozenset[Standing]:
+    chains = (filters, *(row.route.request_filters for row in router.rows))
+    return frozenset(each.standing for chain in chains for each in chain if each.standing is not None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,16 +151,16 @@ class _Job:
                 yield
 
     def filters(self) -> FilterChain:
-        if self.previous and self._is_same("filters"):
-            return FilterChain(self.previous.filters, (), self.previous.response_filters)
+        if self.previous and self._is_same("filters") and self._is_same("workers"):
+            return FilterChain(self.previous.filters, self.previous.chosen_filters, self.previous.response_filters)
         built = build_filters(self.document.filters, "filters", self.problems)
         sources = self.sources
-        site = Site((), "filters", 1, None, sources.chance, sources.workers, sources.states)
+        site = Site((), "filters", 1, None, sources.chance, sources.workers, sources.states, sources.plugins)
         return compile_filters(placed(built, site), "filters", self.problems)
 
     def router(self, services: Mapping[str, Service | None]) -> Generator[None, None, Router]:
         compiler = RouteCompiler(services, self.sources, self.problems)
-        if self.previous is None or not self._is_same("routes"):
+        if self.previous is None or not (self._is_same("routes") and self._is_same("workers")):
             return (yield from compiler.router(self.document.routes))
         if services == self.previous.services:
             return self.previous.router

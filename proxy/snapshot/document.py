@@ -5,9 +5,14 @@ behaviour, no YAML and no source places. Durations are seconds, sizes are bytes,
 stands for what the YAML calls `off`.
 """
 
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 from msgspec import Struct
+
+from proxy.plugins.files import PluginFiles
+
+PLUGIN: Final = "plugin"
+"""The filter that runs what users wrote; its option `use` is `module:Class`."""
 
 
 class Plugin(Struct, frozen=True):
@@ -215,6 +220,15 @@ class Document(Struct, frozen=True):
     restart_grace: float = 3_600.0
     dns_interval: float = 5.0
     access_log: str | None = None
+    plugins: PluginFiles | None = None
+
+    @property
+    def uses(self) -> tuple[str, ...]:
+        """The plug-in classes that it names, each once."""
+        of_services = (service.filters for service in self.services)
+        everywhere = (self.filters, *of_services, *(route.filters for route in self.routes))
+        found = (each.options["use"] for filters in everywhere for each in filters if each.kind == PLUGIN)
+        return tuple(dict.fromkeys(found))
 
     @property
     def binds(self) -> tuple[str, ...]:

@@ -33,11 +33,18 @@ class DocumentReader:
         self._read: dict[str, tuple[bytes, Any]] = {}
 
     def read(self, found: Mapping[str, bytes]) -> Document:
-        """The document; KeyError or msgspec.DecodeError where the parts make none."""
+        """The document; KeyError or msgspec.DecodeError where the parts make none.
+
+        What an earlier version had no part for is as if nobody had written it.
+        """
         read: dict[str, tuple[bytes, Any]] = {}
         names = self._part(found, _ORDER, list[str], read)
         services = tuple(self._part(found, service_part(name), Service, read) for name in names)
-        fields = {name: self._part(found, name, kind, read) for name, kind in _TYPES.items() if name != _ORDER}
+        fields = {
+            name: self._part(found, name, kind, read)
+            for name, kind in _TYPES.items()
+            if name in found and name != _ORDER
+        }
         self._read = read
         return Document(services=services, **fields)
 

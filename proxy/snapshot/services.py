@@ -6,7 +6,7 @@ from math import ceil
 
 from proxy.filters import FILTERS
 from proxy.filters.registry import Filter
-from proxy.filters.site import States
+from proxy.filters.site import Classes, States
 from proxy.pools.balancer import Balancer
 from proxy.pools.balancers import BALANCERS
 from proxy.pools.pool import PoolSpec
@@ -23,7 +23,7 @@ from proxy.snapshot.problems import Problems
 class Sources:
     """Where a compile gets what no service says: endpoints, chance, signing keys, random bytes, how many workers.
 
-    `states` is what filters keep.
+    `states` is what filters keep, `plugins` are the classes that users wrote, None to run none of them.
     """
 
     registry: EndpointRegistry
@@ -32,6 +32,7 @@ class Sources:
     token: Callable[[int], bytes]
     workers: int = 1
     states: States = field(default_factory=States)
+    plugins: Classes | None = None
 
 
 def compile_service(

@@ -1,5 +1,6 @@
 """/metrics: what is known, in Prometheus' text format. Labels come from the configuration, never from a request."""
 
+import re
 from bisect import bisect_right
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -19,6 +20,8 @@ SECONDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 
 
 _CLASSES: Final = ("none", "1xx", "2xx", "3xx", "4xx", "5xx")
 _OF_POOL: Final = ["service", "pool"]
+_OWN: Final = "What a plug-in counts."
+_UNFIT: Final = re.compile(r"[^a-zA-Z0-9_]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +74,7 @@ class _Sighted(Collector):
         yield from _now(sight.pools)
         yield _by("sluice_connections", "Client connections now, by listener.", "listener", sight.connections)
         yield _by("sluice_workers", "Worker processes now, by state.", "state", sight.workers)
+        yield from _of_plugins(sight.totals)
         yield _counts("sluice_replies", "Replies of our own, by reason.", "reason", sight.totals.replies)
         yield _counts("sluice_config_reloads", "Reloads of the configuration, by result.", "result", sight.reloads)
         yield _one("sluice_config_generation", "The generation in force.", sight.generation)
@@ -147,6 +151,24 @@ _COUNTED: Final = {
     "ejections": "Endpoints that were taken out because requests kept failing on them.",
     "overflowed": "Requests refused because their pool was full.",
 }
+
+
+def _of_plugins(totals: Totals) -> Iterator[Metric]:
+    """Failed hooks, and whatever plug-ins count themselves: each name of theirs is a metric."""
+    failures = CounterMetricFamily(
+        "sluice_plugin_hook_failures", "Hooks of plug-ins that failed, by how.", labels=["plugin", "at", "reason"]
+    )
+    own: dict[str, CounterMetricFamily] = {}
+    for (name, at), plugin in totals.plugins.items():
+        for reason, count in plugin.failures.items():
+            failures.add_metric([name, at, reason], count)
+        for counter, count in plugin.counters.items():
+            metric = f"sluice_plugin_{_UNFIT.sub('_', counter.removesuffix('_total'))}"
+            if metric != failures.name:
+                family = own.setdefault(metric, CounterMetricFamily(metric, _OWN, labels=["plugin", "at"]))
+                family.add_metric([name, at], count)
+    yield failures
+    yield from own.values()
 
 
 def _now(pools: Mapping[PoolKey, PoolNow]) -> Iterator[Metric]:

@@ -65,6 +65,15 @@ class EndpointReport(Struct, frozen=True):
     idle: int
 
 
+class PluginReport(Struct, frozen=True):
+    """A plug-in at one place: its own counters, and how many of its hooks failed, by how."""
+
+    plugin: str
+    at: str
+    counters: dict[str, float] = {}
+    failures: dict[str, int] = {}
+
+
 class WorkerReport(Struct, frozen=True):
     """Everything. `refusals` are replies of our own by reason, `connections` those of clients by listener."""
 
@@ -75,6 +84,7 @@ class WorkerReport(Struct, frozen=True):
     connections: dict[str, int]
     tunnels: int
     mirrors: tuple[MirrorReport, ...] = ()
+    plugins: tuple[PluginReport, ...] = ()
 
 
 def encode(report: WorkerReport) -> bytes:

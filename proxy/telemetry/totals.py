@@ -64,13 +64,22 @@ class MirrorTotals:
 
 
 @dataclass(slots=True)
+class PluginTotals:
+    """What a plug-in at one place has counted in all workers, and how its hooks failed."""
+
+    counters: Counter[str] = field(default_factory=Counter)
+    failures: Counter[str] = field(default_factory=Counter)
+
+
+@dataclass(slots=True)
 class Totals:
-    """Everything that only ever grows."""
+    """Everything that only ever grows. `plugins` go by name and place."""
 
     pools: dict[PoolKey, PoolTotals] = field(default_factory=dict)
     mirrors: dict[PoolKey, MirrorTotals] = field(default_factory=dict)
     unrouted: list[int] = field(default_factory=lambda: [0] * 6)
     replies: Counter[str] = field(default_factory=Counter)
+    plugins: dict[tuple[str, str], PluginTotals] = field(default_factory=dict)
 
     def add(self, report: WorkerReport) -> None:
         """Add one worker's."""
@@ -80,6 +89,10 @@ class Totals:
             self.mirrors.setdefault((mirror.service, mirror.pool), MirrorTotals()).add(mirror)
         self.unrouted = _sum(self.unrouted, report.unrouted)
         self.replies.update(report.refusals)
+        for plugin in report.plugins:
+            mine = self.plugins.setdefault((plugin.plugin, plugin.at), PluginTotals())
+            mine.counters.update(plugin.counters)
+            mine.failures.update(plugin.failures)
 
 
 class Ledger:
@@ -119,6 +132,10 @@ def _merge(into: Totals, other: Totals) -> None:
         mine.failures.update(pool.failures)
     for key, mirror in other.mirrors.items():
         into.mirrors.setdefault(key, MirrorTotals()).merge(mirror)
+    for name, plugin in other.plugins.items():
+        its = into.plugins.setdefault(name, PluginTotals())
+        its.counters.update(plugin.counters)
+        its.failures.update(plugin.failures)
     into.unrouted = _sum(into.unrouted, other.unrouted)
     into.replies.update(other.replies)
 

@@ -15,13 +15,20 @@ from proxy.telemetry.report import (
     EndpointReport,
     MirrorReport,
     MirrorSide,
+    PluginReport,
     PoolReport,
     WorkerReport,
     encode,
 )
 
 
-def counted(plane: Plane, registry: EndpointRegistry, listeners: Iterable[Listener], states: States) -> bytes:
+def counted(
+    plane: Plane,
+    registry: EndpointRegistry,
+    listeners: Iterable[Listener],
+    states: States,
+    plugins: tuple[PluginReport, ...] = (),
+) -> bytes:
     """The worker's report, encoded."""
     connections: Counter[str] = Counter()
     for listener in listeners:
@@ -35,6 +42,7 @@ def counted(plane: Plane, registry: EndpointRegistry, listeners: Iterable[Listen
             connections=dict(connections),
             tunnels=len(plane.tunnels),
             mirrors=tuple(_mirror(kept) for _, kept in states.items() if isinstance(kept, MirrorCounters)),
+            plugins=plugins,
         )
     )
 

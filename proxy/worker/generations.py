@@ -11,12 +11,14 @@ from typing import Final
 import msgspec
 
 from proxy.filters.site import States
+from proxy.plugins.library import Library
 from proxy.pools.endpoint import Endpoint
 from proxy.pools.registry import EndpointRegistry
 from proxy.snapshot.compile import CompileError, Snapshot, compiling
 from proxy.snapshot.document import Document
 from proxy.snapshot.parts import DocumentReader, hashes
 from proxy.snapshot.services import Sources
+from proxy.worker.hosts import Hosts
 
 SLICE: Final = 0.002  # seconds of compiling before traffic gets its turn
 
@@ -34,6 +36,7 @@ class Generations:
         self._prepared: tuple[Snapshot, Document, dict[str, bytes]] | None = None
         self.registry = registry
         self.states = States()
+        self.hosts = Hosts()
         self.snapshot: Snapshot | None = None
         self.document: Document | None = None
 
@@ -53,12 +56,14 @@ class Generations:
             document = self._reader.read(found)
         except (msgspec.DecodeError, KeyError, TypeError) as error:
             raise CompileError([f"the document cannot be read: {error}"]) from error
-        steps = self._steps(generation, document, found)
+        steps = self._steps(generation, document, found, await self.hosts.load(document))
         gc.disable()  # a look at everything that lives, in the middle of making more of it: 50 ms for 2,000 endpoints
         try:
-            self._prepared = await self._walk(steps), document, found
+            prepared = await self._walk(steps), document, found
         finally:
             gc.enable()
+        await self.hosts.open_new(prepared[0], self.snapshot)
+        self._prepared = prepared
 
     async def _walk(self, steps: Generator[None, None, Snapshot]) -> Snapshot:
         began = time.monotonic()  # the loop's own clock stands still within a turn
@@ -79,13 +84,15 @@ class Generations:
             raise OutOfStepError(f"generation {generation} was not prepared")
         self.snapshot, self.document, self._parts = prepared
         self.snapshot.activate()
+        self.hosts.retire(self.snapshot)
         gone = self.registry.sweep()
         gc.freeze()  # it lives until the next one; what it replaces goes by its reference counts alone
         return gone
 
-    def abandon(self) -> None:
+    async def abandon(self) -> None:
         """Forget what was prepared."""
         self._prepared = None
+        await self.hosts.close_unused(self.snapshot)
 
     def _merged(self, base: int, parts: Mapping[str, bytes], dropped: tuple[str, ...]) -> dict[str, bytes]:
         if base == -1:
@@ -95,10 +102,10 @@ class Generations:
         return {name: data for name, data in {**self._parts, **parts}.items() if name not in dropped}
 
     def _steps(
-        self, generation: int, document: Document, found: Mapping[str, bytes]
+        self, generation: int, document: Document, found: Mapping[str, bytes], library: Library
     ) -> Generator[None, None, Snapshot]:
         workers = document.workers if isinstance(document.workers, int) else 1
-        sources = Sources(self.registry, random.random, document.cookie_keys, os.urandom, workers, self.states)
+        sources = Sources(self.registry, random.random, document.cookie_keys, os.urandom, workers, self.states, library)
         before = self.snapshot.hashes if self.snapshot else {}
         same = {name: before[name] for name, data in found.items() if self._parts.get(name) is data}
         digests = {**hashes({name: data for name, data in found.items() if name not in same}), **same}

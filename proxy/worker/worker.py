@@ -23,6 +23,8 @@ from proxy.snapshot.compile import CompileError
 from proxy.snapshot.document import Document
 from proxy.worker.counting import counted
 from proxy.worker.generations import Generations, OutOfStepError
+from proxy.worker.spending import Spending
+from proxy.worker.watchdog import Watchdog
 
 log = logging.getLogger("sluice")
 
@@ -37,6 +39,7 @@ class Worker:
         self._registry = EndpointRegistry()
         self._generations = Generations(self._registry)
         self._slow_start = SlowStart()
+        self._watchdog = Watchdog(loop)
         self._sockets: dict[str, socket.socket] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._turn = asyncio.Lock()  # changes come one after the other
@@ -49,6 +52,7 @@ class Worker:
         self.listeners: dict[str, Listener] = {}
         self.leaving: list[Listener] = []
         self._link = Link(loop, channel, self._received, self._orphaned)
+        self._spending = Spending(loop, self._generations.states, self._tell_spent)
 
     async def run(self) -> None:
         """Serve until told to end, then end gracefully."""
@@ -70,19 +74,17 @@ class Worker:
                 self._hold(message.binds, frame.descriptors)
             case say.Serve():
                 self._serve()
-            case say.Prepare():
-                self._later(self._prepare(message))
-            case say.Commit():
-                self._later(self._commit(message.generation))
+            case say.Prepare() | say.Commit() | say.Apply():
+                self._later(self._change(message))
             case say.Abandon():
-                self._generations.abandon()
-            case say.Apply():
-                self._later(self._apply(message))
+                self._later(self._generations.abandon())
             case say.Health():
                 self._take_health(message.report)
                 self._link.send(frame.peer, say.Informed(message.number))
             case say.Ask():
                 self._link.send(frame.peer, say.Counted(message.number, self._counted()))
+            case say.Spent():
+                self._spending.hear(message)
             case say.CutDrained():
                 self._link.send(frame.peer, self._cut(message))
             case say.Drain():
@@ -113,10 +115,24 @@ class Worker:
     # -- generations
 
     async def _start(self, start: say.StartWorker) -> None:
-        await self._generations.prepare(start.generation, -1, start.parts, ())
+        try:
+            await self._generations.prepare(start.generation, -1, start.parts, ())
+        except CompileError as error:
+            for problem in error.problems:
+                log.error("this worker cannot start: %s", problem)  # noqa: TRY400 - whose fault it is, it says
+            os._exit(1)
         self._publish(start.generation)
         self._take_health(start.health)
         self._link.send(MASTER, say.Ready(start.generation))
+
+    async def _change(self, change: say.Prepare | say.Commit | say.Apply) -> None:
+        match change:
+            case say.Prepare():
+                await self._prepare(change)
+            case say.Commit():
+                await self._commit(change.generation)
+            case say.Apply():
+                await self._apply(change)
 
     async def _prepare(self, change: say.Prepare) -> None:
         try:
@@ -155,6 +171,7 @@ class Worker:
         self._link.send(CONTROLLER, say.Refused(generation, tuple(problems)))
 
     def _publish(self, generation: int) -> None:
+        before = self._generations.snapshot
         gone = self._generations.commit(generation)
         snapshot, document = self._generations.snapshot, self._generations.document
         if snapshot is None or document is None:
@@ -166,9 +183,12 @@ class Worker:
         else:
             self.plane.snapshot = snapshot
             self.plane.shadows.leave_what_ends()
+        (self._watchdog.stop if self._generations.hosts.is_empty else self._watchdog.start)()
         self._listen(self.plane, document)
         _close_idle(gone)
         self._warm_up()
+        snapshot.succeed(before)
+        self._spending.begin()
 
     # -- listeners
 
@@ -251,11 +271,16 @@ class Worker:
     def _failing(self, endpoint: Endpoint) -> None:
         self._link.send(CONTROLLER, say.Ejected(endpoint.service, endpoint.pool, endpoint.address))
 
+    def _tell_spent(self, spent: say.Spent) -> None:
+        if not self._link.waiting:  # a master that does not read: what is lost is as if the others were not there
+            self._link.send(CONTROLLER, spent)
+
     def _counted(self) -> bytes:
         self._tidy()
         if self.plane is None:
             return b""
-        return counted(self.plane, self._registry, self._all_listeners(), self._generations.states)
+        kept = self._generations.states
+        return counted(self.plane, self._registry, self._all_listeners(), kept, self._generations.hosts.reports())
 
     def _tidy(self) -> None:
         """Drains that are over, endpoints that were removed and are empty now, and slow starts; when somebody asks."""
@@ -299,6 +324,8 @@ class Worker:
             for connection in tuple(listener.connections):
                 connection.close()
         await plane.close()
+        self._watchdog.stop()
+        await self._generations.hosts.close()
 
     def _is_busy(self) -> bool:
         return bool(self.plane and self.plane.tunnels) or any(each.is_busy for each in self._all_listeners())

@@ -7,10 +7,10 @@ from enum import Enum
 from typing import Final
 from urllib.parse import quote
 
+from proxy.core.regex import compile_regex
 from proxy.http1.errors import MessageError
 from proxy.http1.target import canonical_path
 from proxy.routing.matches.one_or_more import OneOrMore, as_tuple, listed
-from proxy.routing.matches.regex import compile_regex
 from proxy.routing.matches.registry import MATCHES, Place, Test
 
 _PLAIN: Final = re.compile(r"/[!$&'()+,;=:@%/A-Za-z0-9._~-]*")

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Final
 
-from proxy.routing.matches.regex import compile_regex
+from proxy.core.regex import compile_regex
 
 ValueTest = Callable[[bytes], bool]
 Values = Callable[[Iterable[bytes]], bool]

@@ -65,3 +65,14 @@ def test_what_is_no_request_gets_one_line(
 def test_configuration_with_problems_is_told(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     assert explain(tmp_path / "none.yaml", Question("GET", "/")) == 1
     assert capsys.readouterr().err == f"{tmp_path / 'none.yaml'}: there is no such file\n"
+
+
+def test_plug_ins_are_named_and_not_run(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    (tmp_path / "mine.py").write_text("raise SystemExit('it was run')\n")
+    config = tmp_path / "sluice.yaml"
+    config.write_text(
+        "listeners: [{bind: 127.0.0.1:8080}]\nplugins: {path: .}\n"
+        "routes: [{respond: {status: 204}, filters: [{plugin: {use: 'mine:X'}}]}]\n"
+    )
+    assert explain(config, Question("GET", "/")) == 0
+    assert "without what plug-ins would do, which are not run to explain: mine:X" in capsys.readouterr().out

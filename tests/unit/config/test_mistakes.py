@@ -109,7 +109,7 @@ MISTAKES = [
         "x: 1",
         [
             "1:1: listeners is missing (where to listen: listeners: [{bind: 127.0.0.1:8080}])",
-            "1:1: unknown key 'x' (there is listeners, admin, status, workers, store, cookie_keys, shutdown, restart, dns, access_log, services, filters, routes)",
+            "1:1: unknown key 'x' (there is listeners, admin, status, workers, store, cookie_keys, shutdown, restart, dns, access_log, plugins, services, filters, routes)",
         ],
     ),
     (

@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 from math import inf
 from typing import Any
 
-import msgspec
 import pytest
+from msgspec.structs import replace
 
 from proxy.dataplane.exchange import Exchange
 from proxy.dataplane.plane import Plane
@@ -117,12 +117,22 @@ class Stage:
 
     plane: Plane
     servers: dict[str, Server]
+    document: Document
     client: Client = field(default_factory=Client)
 
     def next_client(self) -> Client:
         """Another client, whose exchanges are begun from now on."""
         self.client = Client()
         return self.client
+
+    def reload(self, **service: Any) -> None:
+        """Another generation, whose service differs in this."""
+        before = self.plane.snapshot
+        self.document = replace(self.document, services=(replace(self.document.services[0], **service),))
+        self.plane.snapshot = compile_snapshot(
+            self.document, before.generation + 1, before.registry, lambda: 0.5, previous=before, token=bytes
+        )
+        self.plane.snapshot.activate()
 
     def connect(self, address: str) -> Server:
         """A new connection to an endpoint."""
@@ -132,8 +142,10 @@ class Stage:
         """The head of a response."""
         return ResponseHead(status, b"", 1, length, 0, b"", 0)
 
-    def begin(self, method: bytes = b"GET", length: int = NO_BODY, body: bytes = b"", done: Any = 1) -> Exchange:
-        head = RequestHead(method, b"/a/../x?y", 1, b"h", length, 0, b"Accept: */*\r\n", b"a=b", None, 0)
+    def begin(
+        self, method: bytes = b"GET", length: int = NO_BODY, body: bytes = b"", done: Any = 1, cookie: bytes = b"a=b"
+    ) -> Exchange:
+        head = RequestHead(method, b"/a/../x?y", 1, b"h", length, 0, b"Accept: */*\r\n", cookie, None, 0)
         told = ("127.0.0.1", b"http", b"X-Forwarded-For: 127.0.0.1\r\n")
         exchange = Exchange(self.plane, self.client, head, told, self.plane.clock())
         exchange.begin(body, bool(done))
@@ -160,8 +172,9 @@ def loop() -> Iterator[asyncio.AbstractEventLoop]:
 def make(loop: asyncio.AbstractEventLoop) -> Any:
     def stage(endpoints: int = 1, **service: Any) -> Stage:
         pool = Pool("blue", tuple(Endpoint(address) for address in (A, B)[:endpoints]))
-        part = msgspec.structs.replace(Service("shop", (pool,), {"blue": 1.0}), **service)
-        document = Document((), (part,), (Route(service="shop"),))
+        first = service.pop("first", ())  # filters before routing
+        part = replace(Service("shop", (pool,), {"blue": 1.0}), **service)
+        document = Document((), (part,), (Route(service="shop"),), filters=first, cookie_keys=("k" * 16,))
         registry = EndpointRegistry()
         keys = ("a key to sign with",)
         snapshot = compile_snapshot(document, 1, registry, lambda: 0.5, cookie_keys=keys, token=bytes)
@@ -169,6 +182,6 @@ def make(loop: asyncio.AbstractEventLoop) -> Any:
         servers = {endpoint.address: Server(endpoint) for endpoint in registry}
         for server in servers.values():
             server.endpoint.idle.append(server)
-        return Stage(Plane(loop, snapshot, lambda: 0.0), servers)
+        return Stage(Plane(loop, snapshot, lambda: 0.0), servers, document)
 
     return stage

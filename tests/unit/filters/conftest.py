@@ -27,8 +27,13 @@ class Request:
 
 @pytest.fixture
 def request_of() -> Callable[..., Facts]:
-    def build(target: str = "/", block: bytes = b"", cookie: bytes | None = None) -> Facts:
-        head = RequestHead(b"GET", target.encode(), 1, b"shop.example.com", NO_BODY, 0, block, cookie, None, 0)
-        return Request(head)
+    def build(target: str = "/", block: bytes = b"", cookie: bytes | None = None, **others: Any) -> Facts:
+        """A GET; `others` are other attributes of the request, or `method` and `length` of its head."""
+        method, length = others.pop("method", b"GET"), others.pop("length", NO_BODY)
+        head = RequestHead(method, target.encode(), 1, b"shop.example.com", length, 0, block, cookie, None, 0)
+        request = Request(head)
+        for name, value in others.items():
+            setattr(request, name, value)
+        return request
 
     return build

@@ -1,5 +1,6 @@
 """Compiling: what a snapshot has, what it takes from the one before, and every problem at once."""
 
+from dataclasses import replace
 from typing import Any
 
 import msgspec
@@ -276,3 +277,34 @@ def test_problems_are_told_all_at_once() -> None:
         "route #1",
         "route #3",
     ]
+
+
+def test_filters_are_compiled_anew_for_another_number_of_workers() -> None:
+    gate = Plugin("concurrency_limit", {"limit": 8})
+    routes = (Route(action=Plugin("respond", {}), filters=(gate,)),)
+    before = compiled(document((), routes, filters=(gate,), workers=1))
+    same = compiled(document((), routes, filters=(gate,), workers=1), before)
+    more = compiled(document((), routes, filters=(gate,), workers=4), same)
+    assert same.filters is before.filters
+    assert same.router is before.router
+    assert more.filters != before.filters
+    assert more.router.rows[0].route.request_filters != before.router.rows[0].route.request_filters
+
+
+def test_filter_is_told_whether_the_generation_in_force_has_it() -> None:
+    said: list[str] = []
+
+    class Stands:
+        def begin(self) -> None:
+            said.append("begin")
+
+        def end(self) -> None:
+            said.append("end")
+
+    with_it = replace(compiled(document()), standings=frozenset({Stands()}))
+    without = compiled(document())
+    with_it.succeed(None)
+    with_it.succeed(with_it)
+    without.succeed(with_it)
+    without.succeed(without)
+    assert said == ["begin", "begin", "end"]

@@ -2,7 +2,7 @@
 
 import pytest
 
-from proxy.routing.matches.regex import LIMIT, compile_regex
+from proxy.core.regex import LIMIT, compile_regex
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,38 @@
+"""Answers from a small cache: pages that change seldom, and that are the same for everybody."""
+
+from collections import Counter
+from dataclasses import dataclass, field
+
+from proxy.plugins import Facts, Reply, Request
+
+
+@dataclass
+class SmallCache:
+    """Asks `service` for each of `paths` once in `seconds`, and answers everybody from memory.
+
+    At most `most` pages are kept. What is not 200 is not kept.
+    """
+
+    service: str
+    paths: list[str]
+    seconds: float = 10.0
+    most: int = 100
+    counters: Counter[str] = field(default_factory=Counter, init=False)
+    _kept: dict[str, tuple[float, Reply]] = field(default_factory=dict, init=False)
+
+    async def on_request(self, request: Request, facts: Facts) -> Reply | None:
+        if request.method not in ("GET", "HEAD") or request.path not in self.paths:
+            return None
+        until, reply = self._kept.get(request.path, (0.0, None))
+        if reply is not None and facts.now < until:
+            self.counters["hits"] += 1
+            return reply
+        self.counters["misses"] += 1
+        answer = await facts.ask(self.service, request.path)
+        if answer.status != 200:
+            return None
+        reply = Reply(200, answer.body, {"content-type": answer.headers.get("content-type") or "text/plain"})
+        while len(self._kept) >= self.most:
+            del self._kept[next(iter(self._kept))]
+        self._kept[request.path] = facts.now + self.seconds, reply
+        return reply
