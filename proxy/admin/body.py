@@ -44,10 +44,14 @@ class DrainOrder(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class NewEndpoint(Struct, frozen=True, forbid_unknown_fields=True):
-    """An address, and how much it takes relative to the pool's others."""
+    """An address, and how much it takes relative to the pool's others; a `backup`: while none of those is usable.
+
+    Without `backup` an endpoint that is there stays what it is, and a new one is none.
+    """
 
     address: Annotated[str, Meta(min_length=1, max_length=300)]
     weight: Annotated[float, Meta(gt=0, le=1_000_000)] = 1.0
+    backup: bool | None = None
 
 
 class CheckOrder(Struct, frozen=True, forbid_unknown_fields=True):

@@ -13,7 +13,7 @@ from proxy.config.problems import WrongError
 from proxy.control.fleet import Outcome
 from proxy.control.shown import pool_views
 from proxy.control.views import CutView, ServiceView, per_cent
-from proxy.snapshot.document import Document, Pool
+from proxy.snapshot.document import Document, Endpoint, Pool
 from proxy.telemetry.report import WorkerReport
 
 _CHANGED: Outcome = Outcome()
@@ -88,7 +88,8 @@ async def add_endpoint(call: Call) -> Answer:
         )
     except WrongError as wrong:
         raise ProblemError(400, f"{wrong}{f' ({wrong.hint})' if wrong.hint else ''} - at `$.address`") from wrong
-    return await _shown(call, await call.control.add_endpoint(service, pool, address.text, call.body.weight, call.who))
+    new = Endpoint(address.text, call.body.weight)
+    return await _shown(call, await call.control.add_endpoint(service, pool, new, call.body.backup, call.who))
 
 
 async def remove_endpoint(call: Call) -> Answer:

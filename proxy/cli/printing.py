@@ -25,7 +25,7 @@ def service(view: Json) -> Iterator[str]:
     origin = "" if view["split_from"] == "file" else " (override)"
     yield f"{view['name']}: {shares(view['split'])}{origin}"
     rows = [
-        (f"  {name}", _where(each), each["state"], f"weight {each['weight']:g}", _running(each), _why(each))
+        (f"  {name}", _where(each), each["state"], _weight(each), _running(each), _why(each))
         for name, pool in view["pools"].items()
         for each in pool["endpoints"]
     ]
@@ -37,6 +37,10 @@ def _where(endpoint: Json) -> str:
     """Its address and, where that was looked up, the name that the configuration has."""
     name = endpoint["name"]
     return endpoint["address"] if name in (None, endpoint["address"]) else f"{endpoint['address']} ({name})"
+
+
+def _weight(endpoint: Json) -> str:
+    return f"weight {endpoint['weight']:g}{', backup' if endpoint.get('backup') else ''}"
 
 
 def _why(endpoint: Json) -> str:
@@ -70,9 +74,13 @@ def override(each: Json) -> str:
         return f"split of {where}: {shares(ordered)} (the file: {shares(file)})"
     if each["field"] == "drain":
         return f"drain of {where}"
-    names = {None: "not there"}
-    now, then = (names.get(value, f"weight {value}") for value in (each["value"], each["file"]))
+    now = _set_to(each["value"], is_backup=each.get("backup", False))
+    then = _set_to(each["file"], is_backup=each.get("file_backup", False))
     return f"endpoint {where}: {now} (the file: {then})"
+
+
+def _set_to(weight: float | None, *, is_backup: bool) -> str:
+    return "not there" if weight is None else f"weight {weight}{', backup' if is_backup else ''}"
 
 
 def event(each: Json) -> str:

@@ -160,12 +160,15 @@ def add_endpoint(
     pool: Pool,
     address: Address,
     weight: Annotated[float, typer.Option(help="How much it takes relative to the pool's others.")] = 1.0,
+    backup: Annotated[
+        bool | None, typer.Option("--backup/--no-backup", help="Only while no other is usable.", show_default=False)
+    ] = None,
     where: Where = _DEFAULT,
     as_json: AsJson = False,
     reason: Reason = None,
 ) -> None:
     """Add an endpoint, or give one another weight."""
-    body = {"address": address, "weight": weight}
+    body = {"address": address, "weight": weight, **({} if backup is None else {"backup": backup})}
     _change(_session(where, as_json), "POST", (service, "pools", pool, "endpoints"), body, (reason, False))
 
 

@@ -137,7 +137,10 @@ def _health(health: doc.Health) -> dict[str, Any]:
 
 def _pool(pool: doc.Pool) -> dict[str, Any]:
     return {
-        "endpoints": [{"address": each.name or each.address, "weight": each.weight} for each in _named(pool.endpoints)]
+        "endpoints": [
+            {"address": each.name or each.address, "weight": each.weight, "backup": each.backup}
+            for each in _named(pool.endpoints)
+        ]
     }
 
 

@@ -52,17 +52,25 @@ class Endpoint(Section):
 
     address: EndpointAddress = Field(description="host:port, [v6]:port or unix:/path.")
     weight: Weight = Field(default=1.0, description="How much it takes relative to the pool's other endpoints.")
+    backup: Flag = Field(default=False, description="Take requests only while no other endpoint is usable.")
 
 
 class Pool(Section):
     """One colour of a service: interchangeable endpoints."""
 
     endpoints: list[Annotated[Endpoint, OrScalar(under("address"), {"type": "string"})]] = Field(
-        min_length=1, description="Its endpoints: an address each, or {address, weight}."
+        min_length=1, description="Its endpoints: an address each, or {address, weight, backup}."
     )
     allow_link_local: Flag = Field(
         default=False, description="Take link-local addresses (169.254.0.0/16, fe80::/10) too."
     )
+
+    @model_validator(mode="after")
+    def not_backups_alone(self) -> "Pool":
+        """A backup stands behind something."""
+        if all(endpoint.backup for endpoint in self.endpoints):
+            raise WrongError("every endpoint of the pool is a backup", "leave `backup` out where requests go first")
+        return self
 
 
 class StickyKey(Section):

@@ -84,7 +84,7 @@ def _service(name: str, service: Service) -> document.Service:
 
 
 def _pool(name: str, pool: Pool) -> document.Pool:
-    endpoints = (document.Endpoint(str(endpoint.address), endpoint.weight) for endpoint in pool.endpoints)
+    endpoints = (document.Endpoint(str(each.address), each.weight, backup=each.backup) for each in pool.endpoints)
     return document.Pool(name, tuple(endpoints), allow_link_local=pool.allow_link_local)
 
 

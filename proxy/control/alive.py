@@ -92,7 +92,9 @@ class Alive:
             addresses = (endpoint.address,) if name is None else self._resolver.addresses(name)
             for address in addresses:
                 resolved = endpoint if name is None else replace(endpoint, address=address, name=endpoint.address)
-                found.setdefault(address, resolved)  # two names of one address are one endpoint
+                there = found.get(address)  # two names of one address are one endpoint, and a backup only if both are
+                if there is None or (there.backup and not resolved.backup):
+                    found[address] = resolved
         return replace(pool, endpoints=tuple(found.values()))
 
     def _readdressed(self, name: tuple[str, int], addresses: tuple[str, ...]) -> None:

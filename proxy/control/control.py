@@ -19,7 +19,7 @@ from proxy.control.journal import Journal
 from proxy.control.refusal import Refusal, unknown
 from proxy.control.state import Drain, EndpointOverride, Past, Shares, State, same_shares
 from proxy.control.views import per_cent
-from proxy.snapshot.document import Document, Pool, Service
+from proxy.snapshot.document import Document, Endpoint, Pool, Service
 from proxy.snapshot.parts import hashes, parts, service_part
 
 log = logging.getLogger("sluice")
@@ -224,15 +224,20 @@ class Control:
 
     # -- endpoints
 
-    async def add_endpoint(self, name: str, pool_name: str, address: str, weight: float, who: Who) -> Outcome:
-        """An endpoint more, or another weight for one that is there."""
+    async def add_endpoint(self, name: str, pool_name: str, new: Endpoint, backup: bool | None, who: Who) -> Outcome:
+        """An endpoint more, or another weight for one that is there; without `backup` that stays as it is."""
         async with self._lock:
             service = self._service(name, who)
             self._pool(service, pool_name)
-            override = EndpointOverride(name, pool_name, address, _weight_in(service, pool_name, address), weight)
+            if backup is None:
+                there = _endpoint_in(self.wanted_service(name), pool_name, new.address)
+                backup = there is not None and there.backup
+            override = _override(service, pool_name, new.address, msgspec.structs.replace(new, backup=backup))
             state = self.state.with_endpoint(override)
+            self._refuse_backups_alone(name, pool_name, state)
+            after = {"pool": pool_name, "address": new.address, "weight": new.weight}
             return await self._small(
-                state, who, "endpoint_added", name, after={"pool": pool_name, "address": address, "weight": weight}
+                state, who, "endpoint_added", name, after={**after, "backup": True} if backup else after
             )
 
     async def remove_endpoint(self, name: str, pool_name: str, address: str, who: Who) -> Outcome:
@@ -241,16 +246,25 @@ class Control:
             service = self._service(name, who)
             pool = self._pool(service, pool_name)
             self._endpoint(name, pool, address)
-            override = EndpointOverride(name, pool_name, address, _weight_in(service, pool_name, address), None)
+            override = _override(service, pool_name, address, None)
             state = self.state.with_endpoint(override).without_drain(name, pool_name, address)
-            left = desired(self.file, state, "").services
-            rest = next(each for of in left if of.name == name for each in of.pools if each.name == pool_name)
-            if not rest.endpoints:
+            if not self._endpoints_in(name, pool_name, state):
                 raise Refusal(409, f"{address} is the only endpoint of pool {pool_name}; add another one first")
+            self._refuse_backups_alone(name, pool_name, state)
             self._refuse_nowhere(service, shares_of(service, state), state, who)
             return await self._small(
                 state, who, "endpoint_removed", name, after={"pool": pool_name, "address": address}
             )
+
+    def _endpoints_in(self, service: str, pool: str, state: State) -> tuple[Endpoint, ...]:
+        """What a pool has by this state."""
+        services = desired(self.file, state, "").services
+        return next(each.endpoints for of in services if of.name == service for each in of.pools if each.name == pool)
+
+    def _refuse_backups_alone(self, service: str, pool: str, state: State) -> None:
+        """409 for what would leave a pool without anything that its backups stand behind."""
+        if all(each.backup for each in self._endpoints_in(service, pool, state)):
+            raise Refusal(409, f"that would leave only backups in pool {pool}; add another endpoint first")
 
     # -- what others ask
 
@@ -410,10 +424,24 @@ def _matches(wanted: str, etag: str) -> bool:
     return wanted.strip() == "*" or etag in (each.strip() for each in wanted.split(","))
 
 
-def _weight_in(service: Service, pool: str, address: str) -> float | None:
-    """The file's weight of an endpoint; None where the file does not have it."""
+def _endpoint_in(service: Service, pool: str, address: str) -> Endpoint | None:
+    """An endpoint of a service; None where it does not have it."""
     endpoints = (each for of in service.pools if of.name == pool for each in of.endpoints)
-    return next((each.weight for each in endpoints if address in (each.address, each.name)), None)
+    return next((each for each in endpoints if address in (each.address, each.name)), None)
+
+
+def _override(service: Service, pool: str, address: str, value: Endpoint | None) -> EndpointOverride:
+    """What is set instead of what the service has in the file; `value` None: it is to be gone."""
+    file = _endpoint_in(service, pool, address)
+    return EndpointOverride(
+        service.name,
+        pool,
+        address,
+        file=None if file is None else file.weight,
+        value=None if value is None else value.weight,
+        backup=value is not None and value.backup,
+        file_backup=file is not None and file.backup,
+    )
 
 
 def _where(pool: str, address: str | None) -> str:

@@ -95,11 +95,12 @@ def _endpoint_ends(services: Mapping[str, Service], override: EndpointOverride) 
     pool = _pool_of(services, override.service, override.pool)
     if pool is None:
         return "the pool is gone"
-    weights = {endpoint.name or endpoint.address: endpoint.weight for endpoint in pool.endpoints}
-    now = weights.get(override.address)
-    if now == override.value:
+    said = {each.name or each.address: (each.weight, each.backup) for each in pool.endpoints}
+    now = said.get(override.address)
+    if now == (None if override.value is None else (override.value, override.backup)):
         return "the file says the same"
-    return None if now == override.file else "the file says something else now"
+    file = None if override.file is None else (override.file, override.file_backup)
+    return None if now == file else "the file says something else now"
 
 
 def _is_there(services: Mapping[str, Service], state: State, service: str, pool: str, address: str | None) -> bool:
@@ -141,15 +142,16 @@ def _service(service: Service, state: State) -> Service:
 
 
 def _endpoints(service: str, pool: Pool, state: State) -> Iterator[Endpoint]:
-    overrides = {
-        each.address: each.value for each in state.endpoints if (each.service, each.pool) == (service, pool.name)
-    }
+    overrides = {each.address: each for each in state.endpoints if (each.service, each.pool) == (service, pool.name)}
     drained = {drain.address for drain in state.drains if (drain.service, drain.pool) == (service, pool.name)}
     for endpoint in pool.endpoints:
         address = endpoint.name or endpoint.address
-        weight = overrides.pop(address, endpoint.weight)
-        if weight is not None:
-            yield replace(endpoint, weight=weight, drain=address in drained or endpoint.address in drained)
-    for address, weight in overrides.items():
-        if weight is not None:
-            yield Endpoint(address, weight, drain=address in drained)
+        drain = address in drained or endpoint.address in drained
+        override = overrides.pop(address, None)
+        if override is None:
+            yield replace(endpoint, drain=drain)
+        elif override.value is not None:
+            yield replace(endpoint, weight=override.value, backup=override.backup, drain=drain)
+    for address, override in overrides.items():
+        if override.value is not None:
+            yield Endpoint(address, override.value, drain=address in drained, backup=override.backup)

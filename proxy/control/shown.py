@@ -65,7 +65,9 @@ def _unresolved(wanted: Pool, service: Service) -> Iterator[EndpointView]:
     there = {each.address for each in pool.endpoints} | {each.name for each in pool.endpoints}
     for endpoint in wanted.endpoints:
         if endpoint.address not in there:
-            yield EndpointView(endpoint.address, "unproven", endpoint.weight, 0, 0, name=endpoint.address)
+            yield EndpointView(
+                endpoint.address, "unproven", endpoint.weight, 0, 0, name=endpoint.address, backup=endpoint.backup
+            )
 
 
 def _pool(pool: Pool, weight: float, told: Sequence[EndpointReport]) -> PoolView:
@@ -91,6 +93,7 @@ def _endpoint(pool: Pool, endpoint: Endpoint, told: Sequence[EndpointReport]) ->
         in_flight=sum(each.in_flight for each in mine),
         tunnels=sum(each.tunnels for each in mine),
         name=endpoint.name,
+        backup=endpoint.backup,
     )
 
 
@@ -116,7 +119,10 @@ def overrides(state: State, conceal: Callable[[str], str]) -> Iterator[OverrideV
     for name, split in state.splits.items():
         yield OverrideView(name, "split", per_cent(split.file), per_cent(split.value))
     for each in state.endpoints:
-        yield OverrideView(each.service, "endpoint", each.file, each.value, each.pool, conceal(each.address))
+        where = conceal(each.address)
+        yield OverrideView(
+            each.service, "endpoint", each.file, each.value, each.pool, where, each.backup, each.file_backup
+        )
     for drain in state.drains:
         address = None if drain.address is None else conceal(drain.address)
         value = {"deadline": drain.deadline, "cut": drain.cut}

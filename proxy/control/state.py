@@ -22,13 +22,23 @@ class SplitOverride(Struct, frozen=True):
 
 
 class EndpointOverride(Struct, frozen=True):
-    """One endpoint's presence and weight as somebody set them, and the file's. `None`: it is not there."""
+    """One endpoint's presence and weight as somebody set them, and the file's. `None`: it is not there.
+
+    `backup` is whether it is one, and `file_backup` whether the file says so.
+    """
 
     service: str
     pool: str
     address: str
     file: float | None
     value: float | None
+    backup: bool = False
+    file_backup: bool = False
+
+    @property
+    def is_as_in_the_file(self) -> bool:
+        """Does it say nothing but what the file says?"""
+        return self.value == self.file and (self.value is None or self.backup is self.file_backup)
 
 
 class Drain(Struct, frozen=True):
@@ -74,7 +84,7 @@ class State(Struct, frozen=True):
     def with_endpoint(self, override: EndpointOverride) -> Self:
         """One endpoint is there with this weight, or is not there, whatever the file says."""
         others = tuple(each for each in self.endpoints if endpoint_key(each) != endpoint_key(override))
-        return replace(self, endpoints=others if override.value == override.file else (*others, override))
+        return replace(self, endpoints=others if override.is_as_in_the_file else (*others, override))
 
     def with_drain(self, drain: Drain) -> Self:
         """This pool or endpoint is to take nothing new."""

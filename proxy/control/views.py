@@ -12,6 +12,7 @@ class EndpointView(Struct, frozen=True, omit_defaults=False):
     """One endpoint. `why` is the last probe's outcome or what took it out, `name` what it was resolved from.
 
     `in_flight` and `tunnels` are summed over all workers. `sessions` is null: how many users are held is not counted.
+    A `backup` takes requests only while no other endpoint of the pool is usable.
     """
 
     address: str
@@ -22,6 +23,7 @@ class EndpointView(Struct, frozen=True, omit_defaults=False):
     sessions: int | None = None
     name: str | None = None
     why: str | None = None
+    backup: bool = False
 
 
 class PoolView(Struct, frozen=True):
@@ -65,7 +67,10 @@ class WorkerStatus(Struct, frozen=True):
 
 
 class OverrideView(Struct, frozen=True):
-    """Something that differs from the file because somebody said so. `field` is split, endpoint or drain."""
+    """Something that differs from the file because somebody said so. `field` is split, endpoint or drain.
+
+    An endpoint's `file` and `value` are weights; `backup` and `file_backup` are whether it is one.
+    """
 
     service: str
     field: Literal["split", "endpoint", "drain"]
@@ -73,6 +78,8 @@ class OverrideView(Struct, frozen=True):
     value: Any
     pool: str | None = None
     address: str | None = None
+    backup: bool = False
+    file_backup: bool = False
 
 
 class ReloadCounts(Struct, frozen=True):

@@ -11,10 +11,7 @@ from proxy.dataplane.aside import aside
 from proxy.filters.effects import Outcome, Shadow
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from proxy.dataplane.exchange import Exchange
-    from proxy.telemetry.record import Record
 
 log = logging.getLogger("sluice")
 
@@ -60,10 +57,9 @@ class Pair:
         self.shadow = shadow
         self._other: Outcome | None = None
 
-    def real_ended(self, _exchange: "Exchange", tell: "Callable[[], Record]") -> None:
+    def real_ended(self, exchange: "Exchange", _record: object) -> None:
         """The request has ended."""
-        record = tell()
-        real = (record.status, record.total if record.first_byte is None else record.first_byte)
+        real = outcome_of(exchange)
         if self._other is None:
             self._other = real
         else:
@@ -75,6 +71,12 @@ class Pair:
             self._other = copied
         else:
             self.shadow.comparison.compared(self._other, copied)
+
+
+def outcome_of(exchange: "Exchange") -> Outcome:
+    """Its status, and how long the response's head took the endpoint that had it last; without one, how long all."""
+    waited = exchange.waited
+    return exchange.status, waited if waited >= 0 else exchange.plane.clock() - exchange.started
 
 
 def copy_request(exchange: "Exchange", shadow: Shadow) -> None:

@@ -45,7 +45,8 @@ def _is_detour(exchange: "Exchange", condition: str | None) -> bool:
     Going there is what the balancer would have done had it known: the pool gets one request for one. So the budget,
     which keeps an outage from being multiplied, has nothing to say. Where every endpoint fails, it has.
     """
-    return condition == "connect" and any(not endpoint.consecutive_errors for endpoint in exchange.pool.usable)
+    pool = exchange.pool
+    return condition == "connect" and any(not each.consecutive_errors for each in (*pool.usable, *pool.reserve))
 
 
 def status_condition(retry: "Retry", status: int) -> str | None:

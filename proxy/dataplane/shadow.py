@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 from msgspec.structs import replace
 
 from proxy.dataplane.attempt import begin_attempt
+from proxy.dataplane.copies import outcome_of
 from proxy.dataplane.exchange import Exchange
 from proxy.dataplane.held import HeldBody
 from proxy.http1 import fields
@@ -190,7 +191,7 @@ class _Copied(Exchange):
         plane = self.plane
         plane.wheel.drop(self)
         if plane.shadows.left(self):
-            self._pair.copy_ended((self.status, self.waited if self.waited >= 0 else plane.clock() - self.started))
+            self._pair.copy_ended(outcome_of(self))
 
 
 def _copied_head(real: Exchange, pair: "Pair", length: int) -> tuple[RequestHead, bytes]:

@@ -56,9 +56,9 @@ class Site:
     """One place in the document where a filter stands.
 
     `where` names the list it is in (`filters`, `service shop`, `route #1`), `position` counts from 1 within it.
-    `prefixes` are what the route's `/prefix/*` match, without slash at their ends. `pools` are those of the service
-    `service` that the requests go to, None where that is not known. `chance` gives numbers in [0, 1). `workers` is how
-    many share the traffic. `plugins` are the classes that users wrote; None where none of them is to be run.
+    `prefixes` are what the route's `/prefix/*` match, without slash at their ends. `pools` are those of the `service`
+    that the requests go to, None where that is not known. `chance` gives numbers in [0, 1). `workers` is how many
+    share the traffic. `plugins` are the classes that users wrote; None where none of them is to be run.
     """
 
     prefixes: tuple[bytes, ...] = ()

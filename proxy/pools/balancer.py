@@ -18,7 +18,10 @@ Chance = Callable[[], float]
 
 @dataclass(frozen=True, slots=True)
 class Candidates:
-    """What a rotation is made of: a pool's endpoints, the usable ones (two or more), its state, chance."""
+    """What a rotation is made of: a pool's endpoints, the usable ones (two or more), its state, chance.
+
+    Backups are among them only where they are in use, and then nothing else is.
+    """
 
     endpoints: tuple[Endpoint, ...]
     usable: tuple[Endpoint, ...]

@@ -16,7 +16,7 @@ class PoolSpec:
 
     `members` are (address, weight) pairs, `probed` is whether endpoints have a probe to pass before they
     count as proven, `limits` this worker's part, `budget` the share of requests that may be retries. `drained` are
-    the addresses that a person takes out.
+    the addresses that a person takes out, `backups` those that are for when no other is usable.
     """
 
     service: str
@@ -27,12 +27,14 @@ class PoolSpec:
     limits: PoolLimits = DEFAULT_LIMITS
     budget: float = 0.2
     drained: frozenset[str] = frozenset()
+    backups: frozenset[str] = frozenset()
 
 
 class Pool:
     """The compiled pool of one generation.
 
-    `endpoints` are all it has, `usable` those that requests may go to now. Endpoints and `shared` outlive it.
+    `endpoints` are all it has, `usable` those that requests may go to now: backups only while nothing else is; until
+    then those that could are `reserve`, for attempts that have no other way left. Endpoints and `shared` outlive it.
     Whoever changes an endpoint's state or weight calls `refresh` once, on whichever generation's pool is at
     hand.
     """
@@ -42,6 +44,7 @@ class Pool:
         "_chance",
         "_for_held",
         "_only",
+        "_reserve",
         "_rotation",
         "_table",
         "endpoints",
@@ -63,6 +66,7 @@ class Pool:
         self._only: Endpoint | None = None  # set where exactly one is usable
         self._rotation: Rotation | None = None  # set where several are
         self._for_held: Pool | None = None  # set while all of it drains
+        self._reserve: Pool | None = None  # set while usable backups are not needed
         self._table: MaglevTable | None = None  # made when the first session asks for its endpoint
         shared.pools.add(self)
         self.rotate()
@@ -71,13 +75,24 @@ class Pool:
         return f"<Pool {self.service}/{self.name} {len(self.usable)} of {len(self.endpoints)} usable>"
 
     def pick(self, facts: Facts, tried: tuple[Endpoint, ...] = ()) -> Endpoint | None:
-        """The best usable endpoint not in `tried`, else the best of all; None where none is usable."""
+        """The best usable endpoint not in `tried`, backups last, else the best of all; None where none is usable."""
         rotation = self._rotation
-        if rotation is None:
-            return self._only
         if not tried:
-            return rotation.first(facts)
-        return rotation.another(facts, tried) or rotation.first(facts)
+            return self._only if rotation is None else rotation.first(facts)
+        found = self._another(facts, tried)
+        if found is None and self._reserve is not None:
+            found = self._reserve._another(facts, tried)  # noqa: SLF001 - of the same class
+        return found or self.pick(facts)
+
+    def _another(self, facts: Facts, tried: tuple[Endpoint, ...]) -> Endpoint | None:
+        if self._rotation is not None:
+            return self._rotation.another(facts, tried)
+        return None if self._only in tried else self._only
+
+    @property
+    def reserve(self) -> tuple[Endpoint, ...]:
+        """Backups that could take requests, while others do."""
+        return () if self._reserve is None else self._reserve.usable
 
     @property
     def for_held(self) -> "Pool":
@@ -90,8 +105,9 @@ class Pool:
             return self
         if self._table is None:
             # By the weights of the configuration: nobody moves while an endpoint starts slowly.
-            weights = (weight for _, weight in self.spec.members)
-            self._table = MaglevTable(zip(self.endpoints, weights, strict=True), self.usable)
+            weights = dict(self.spec.members)
+            members = ((endpoint, weights[endpoint.address]) for endpoint in self._tier())
+            self._table = MaglevTable(members, self.usable)
         pool = copy(self)
         pool._rotation = _Bound(self._table, identity, self._rotation)  # noqa: SLF001 - of the same class
         return pool
@@ -111,10 +127,26 @@ class Pool:
 
     def rotate(self) -> None:
         """Choose anew which endpoints are usable."""
-        usable = tuple(endpoint for endpoint in self.endpoints if endpoint.is_usable)
-        draining = () if usable else tuple(filter(_may_hold, self.endpoints))
-        self._for_held = self._with(draining) if draining else None
-        self._use(usable)
+        self._reserve = None
+        able = tuple(endpoint for endpoint in self.endpoints if endpoint.is_usable)
+        draining = () if able else tuple(filter(_may_hold, self.endpoints))
+        self._for_held = self._with(self._foremost(draining)) if draining else None
+        self._use(self._foremost(able))
+        if len(self.usable) < len(able):
+            self._reserve = self._with(tuple(endpoint for endpoint in able if endpoint not in self.usable))
+
+    def _foremost(self, endpoints: tuple[Endpoint, ...]) -> tuple[Endpoint, ...]:
+        """Those that are no backups; where there are none, all."""
+        backups = self.spec.backups
+        return tuple(endpoint for endpoint in endpoints if endpoint.address not in backups) or endpoints
+
+    def _tier(self) -> tuple[Endpoint, ...]:
+        """All backups where they are in use, else all others."""
+        backups = self.spec.backups
+        if not backups:
+            return self.endpoints
+        in_use = self.usable[0].address in backups
+        return tuple(endpoint for endpoint in self.endpoints if (endpoint.address in backups) is in_use)
 
     def _with(self, usable: tuple[Endpoint, ...]) -> "Pool":
         """The same pool, with these for usable."""
@@ -128,7 +160,7 @@ class Pool:
         self._only = usable[0] if len(usable) == 1 else None
         self._rotation = None
         if len(usable) > 1:
-            candidates = Candidates(self.endpoints, usable, self.shared, self._chance)
+            candidates = Candidates(self._tier(), usable, self.shared, self._chance)
             self._rotation = self.spec.balancer.rotation(candidates)
 
     def activate(self) -> None:

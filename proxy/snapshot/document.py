@@ -73,13 +73,14 @@ class Endpoint(Struct, frozen=True):
     """One address of a pool and its weight among the pool's endpoints.
 
     `name` is the `host:port` that the address was resolved from, None where it was written as it is. `drain`: a person
-    takes it out.
+    takes it out. `backup`: it is for when no other of its pool is usable.
     """
 
     address: str
     weight: float = 1.0
     name: str | None = None
     drain: bool = False
+    backup: bool = False
 
 
 class Pool(Struct, frozen=True):

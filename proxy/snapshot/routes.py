@@ -81,7 +81,9 @@ class RouteCompiler:
         sources = self.sources
         where = f"route {name}" if name else where
         of = service.name if service else ""
-        return Site(prefixes, where, 1, pools, sources.chance, sources.workers, sources.states, sources.plugins, of)
+        return Site(
+            prefixes, where, 1, pools, sources.chance, sources.workers, sources.states, sources.plugins, service=of
+        )
 
     def _service(self, route: doc.Route, where: str) -> Service | None:
         if (route.service is None) == (route.action is None):

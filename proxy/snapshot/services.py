@@ -99,6 +99,7 @@ def _pool(service: doc.Service, pool: doc.Pool, balancer: Balancer, workers: int
         balancer=balancer,
         probed=service.health is not None,
         drained=frozenset(endpoint.address for endpoint in pool.endpoints if endpoint.drain or pool.drain),
+        backups=frozenset(endpoint.address for endpoint in pool.endpoints if endpoint.backup),
         limits=PoolLimits(ceil(service.limits.connections / workers), ceil(service.limits.pending / workers)),
         budget=service.retry.budget,
     )

@@ -83,8 +83,8 @@ class WorkerReport(Struct, frozen=True):
     refusals: dict[str, int]
     connections: dict[str, int]
     tunnels: int
-    plugins: tuple[PluginReport, ...] = ()
     mirrors: tuple[MirrorReport, ...] = ()
+    plugins: tuple[PluginReport, ...] = ()
 
 
 def encode(report: WorkerReport) -> bytes:

@@ -33,14 +33,6 @@ class PoolTotals:
 
 
 @dataclass(slots=True)
-class PluginTotals:
-    """What a plug-in at one place has counted in all workers, and how its hooks failed."""
-
-    counters: Counter[str] = field(default_factory=Counter)
-    failures: Counter[str] = field(default_factory=Counter)
-
-
-@dataclass(slots=True)
 class SideTotals:
     """One side of a comparison, over all workers."""
 
@@ -69,6 +61,14 @@ class MirrorTotals:
             mine.requests = _sum(mine.requests, its.requests)
             mine.duration.add(its.duration)
         self.skipped.update(other.skipped)
+
+
+@dataclass(slots=True)
+class PluginTotals:
+    """What a plug-in at one place has counted in all workers, and how its hooks failed."""
+
+    counters: Counter[str] = field(default_factory=Counter)
+    failures: Counter[str] = field(default_factory=Counter)
 
 
 @dataclass(slots=True)
@@ -130,12 +130,12 @@ def _merge(into: Totals, other: Totals) -> None:
         mine.upstream.add(pool.upstream)
         mine.counted.update(pool.counted)
         mine.failures.update(pool.failures)
+    for key, mirror in other.mirrors.items():
+        into.mirrors.setdefault(key, MirrorTotals()).merge(mirror)
     for name, plugin in other.plugins.items():
         its = into.plugins.setdefault(name, PluginTotals())
         its.counters.update(plugin.counters)
         its.failures.update(plugin.failures)
-    for key, mirror in other.mirrors.items():
-        into.mirrors.setdefault(key, MirrorTotals()).merge(mirror)
     into.unrouted = _sum(into.unrouted, other.unrouted)
     into.replies.update(other.replies)
 

@@ -41,8 +41,8 @@ def counted(
             refusals=dict(plane.refusals),
             connections=dict(connections),
             tunnels=len(plane.tunnels),
-            plugins=plugins,
             mirrors=tuple(_mirror(kept) for _, kept in states.items() if isinstance(kept, MirrorCounters)),
+            plugins=plugins,
         )
     )
 

@@ -279,9 +279,8 @@ class Worker:
         self._tidy()
         if self.plane is None:
             return b""
-        generations = self._generations
-        listeners = self._all_listeners()
-        return counted(self.plane, self._registry, listeners, generations.states, generations.hosts.reports())
+        kept = self._generations.states
+        return counted(self.plane, self._registry, self._all_listeners(), kept, self._generations.hosts.reports())
 
     def _tidy(self) -> None:
         """Drains that are over, endpoints that were removed and are empty now, and slow starts; when somebody asks."""

@@ -79,7 +79,12 @@ async def test_commands_change_the_proxy(sluice: Factory, api: Any) -> None:
         assert f"127.0.0.1:1  {state}" in out
         assert (await admin.service())["pools"]["blue"]["endpoints"][0]["state"] == state
     out = (await shell("endpoints", "add", "shop", "blue", "10.0.0.9:80", "--weight", "2"))[1]
-    assert "10.0.0.9:80  up  weight 2" in out
+    assert "10.0.0.9:80  up  weight 2  " in out
+    out = (await shell("endpoints", "add", "shop", "blue", "10.0.0.9:80", "--backup"))[1]
+    assert "10.0.0.9:80  up  weight 1, backup" in out
+    assert "10.0.0.9:80: weight 1.0, backup (the file: not there)" in (await shell("diff"))[1]
+    assert "weight 3, backup" in (await shell("endpoints", "add", "shop", "blue", "10.0.0.9:80", "--weight", "3"))[1]
+    assert "backup" not in (await shell("endpoints", "add", "shop", "blue", "10.0.0.9:80", "--no-backup"))[1]
     assert "10.0.0.9" not in (await shell("endpoints", "remove", "shop", "blue", "10.0.0.9:80"))[1]
     assert (await shell("restart"))[0] == 0
 

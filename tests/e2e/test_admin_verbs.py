@@ -84,6 +84,50 @@ async def test_if_match_lets_only_the_first_of_two_through(shop: Factory) -> Non
     assert (await api("POST", f"{S}/pools/blue/endpoints", {"address": "10.0.0.1:1"}, If_Match=etag)).status == 412
 
 
+async def test_backup_is_added_shown_and_taken_back(shop: Factory) -> None:
+    _, api, backs = await shop()
+    path = f"{S}/pools/canary/endpoints"
+
+    def shown(said: Any) -> list[tuple[str, float, bool]]:
+        return [(each["address"], each["weight"], each["backup"]) for each in said["pools"]["canary"]["endpoints"]]
+
+    canary = (backs["canary"].address, 1, False)
+    assert shown(await api.service()) == [canary]
+    said = await api("POST", path, {"address": "127.0.0.1:9", "backup": True})
+    assert shown(said.body) == [canary, ("127.0.0.1:9", 1, True)]
+    said = await api("POST", path, {"address": "127.0.0.1:9", "weight": 2})  # says nothing of it
+    assert shown(said.body) == [canary, ("127.0.0.1:9", 2, True)]
+    (override,) = (await api("GET", "/v1/config/diff")).body["overrides"]
+    assert (override["value"], override["backup"], override["file"]) == (2, True, None)
+    config = (await api("GET", "/v1/config")).body
+    assert config["services"]["shop"]["pools"]["canary"]["endpoints"][1]["backup"] is True
+    for method, where, body in (
+        ("DELETE", f"{path}/{canary[0]}", None),
+        ("POST", path, {"address": canary[0], "backup": True}),
+    ):
+        refused = await api(method, where, body)
+        assert refused.status == 409
+        assert "only backups in pool canary" in refused.body["detail"]
+    said = await api("POST", path, {"address": "127.0.0.1:9", "weight": 2, "backup": False})
+    assert shown(said.body) == [canary, ("127.0.0.1:9", 2, False)]
+    assert (await api("POST", path, {"address": "127.0.0.1:9", "backup": "yes"})).status == 400
+    assert (await api("POST", path, {"address": canary[0], "backup": True})).status == 200
+    said = await api("POST", path, {"address": canary[0], "backup": False})
+    assert shown(said.body)[0] == canary
+    assert [each["address"] for each in (await api("GET", "/v1/config/diff")).body["overrides"]] == ["127.0.0.1:9"]
+
+
+async def test_usable_backup_lets_the_last_other_be_drained(shop: Factory) -> None:
+    _, api, backs = await shop()
+    await api("PUT", f"{S}/split", {"canary": 100})
+    drain = f"{S}/pools/canary/endpoints/{backs['canary'].address}/drain"
+    assert (await api("POST", drain)).status == 409
+    await api("POST", f"{S}/pools/canary/endpoints", {"address": backs["one"].address, "backup": True})
+    assert (await api("POST", drain)).status == 200
+    proxy = await api.service()
+    assert [each["state"] for each in proxy["pools"]["canary"]["endpoints"]][1] == "up"
+
+
 async def test_endpoints_come_and_go(shop: Factory) -> None:
     _, api, backs = await shop()
     path = f"{S}/pools/blue/endpoints"
@@ -147,7 +191,9 @@ async def test_secrets_are_never_told(guarded: Any) -> None:
     config = (await guarded.api("GET", "/v1/config")).body
     assert config["admin"]["token"] == "***"
     assert [each["value"] for each in config["admin"]["tokens"]] == ["***"] * 3
-    assert config["services"]["shop"]["pools"]["green"]["endpoints"] == [{"address": "***", "weight": 1.0}]
+    assert config["services"]["shop"]["pools"]["green"]["endpoints"] == [
+        {"address": "***", "weight": 1.0, "backup": False}
+    ]
     assert config["cookie_keys"] == ["***"]
 
 

@@ -18,7 +18,9 @@ ADDRESSES = ("a:1", "b:1")
 shares = st.fixed_dictionaries({"blue": st.integers(0, 3), "green": st.integers(0, 3)}).filter(
     lambda s: any(s.values())
 )
-members = st.dictionaries(st.sampled_from(ADDRESSES), st.sampled_from((1.0, 2.0)))
+Weighed = tuple[float, bool]  # weight, and whether it is a backup
+weighed = st.sampled_from(((1.0, False), (2.0, False), (1.0, True)))
+members = st.dictionaries(st.sampled_from(ADDRESSES), weighed)
 
 
 def of_one(parts: dict[str, int]) -> dict[str, float]:
@@ -26,8 +28,9 @@ def of_one(parts: dict[str, int]) -> dict[str, float]:
     return {name: part / total for name, part in parts.items()}
 
 
-def document(split: dict[str, int], weights: dict[str, float]) -> Document:
-    blue = Pool("blue", (Endpoint("base:1"), *(Endpoint(each, weight) for each, weight in weights.items())))
+def document(split: dict[str, int], weights: dict[str, Weighed]) -> Document:
+    endpoints = (Endpoint(each, weight, backup=backup) for each, (weight, backup) in weights.items())
+    blue = Pool("blue", (Endpoint("base:1"), *endpoints))
     shop = Service("shop", (blue, Pool("green", (Endpoint("g:1"),))), of_one(split))
     return Document((Listener("127.0.0.1:1"),), (shop,), (Route(service="shop"),))
 
@@ -68,7 +71,7 @@ steps = st.lists(
     st.one_of(
         st.tuples(st.just("edit"), shares, members),
         st.tuples(st.just("split"), shares),
-        st.tuples(st.just("endpoint"), st.sampled_from(ADDRESSES), st.sampled_from((None, 1.0, 2.0))),
+        st.tuples(st.just("endpoint"), st.sampled_from(ADDRESSES), st.none() | weighed),
     ),
     max_size=12,
 )
@@ -93,14 +96,17 @@ def test_every_field_has_what_was_written_last(split: Any, weights: Any, todo: A
                 parts[exact(new)] = new
                 model.split.set(exact(new))
             case ("endpoint", address, weight):
-                written = {each.address: each.weight for each in file.services[0].pools[0].endpoints}
-                override = EndpointOverride("shop", "blue", address, written.get(address), weight)
+                said = {each.address: (each.weight, each.backup) for each in file.services[0].pools[0].endpoints}
+                (now, backup), (then, was_backup) = weight or (None, False), said.get(address, (None, False))
+                override = EndpointOverride("shop", "blue", address, then, now, backup, was_backup)
                 state = state.with_endpoint(override)
                 model.weights[address].set(weight)
         shop = desired(file, state, "key").services[0]
         assert same_shares(shop.split, of_one(parts[model.split.now]))
         assert ("shop" in state.splits) == (model.split.override is not None)
-        found = {each.address: each.weight for each in shop.pools[0].endpoints if each.address in ADDRESSES}
+        found = {
+            each.address: (each.weight, each.backup) for each in shop.pools[0].endpoints if each.address in ADDRESSES
+        }
         assert found == {each: weights.now for each, weights in model.weights.items() if weights.now is not None}
 
 
@@ -116,7 +122,7 @@ def test_override_that_equals_the_file_is_none(split: Any, other: Any) -> None:
 
 @given(st.sets(st.sampled_from(("blue", "green", "shop"))))
 def test_what_is_gone_takes_its_overrides_along(gone: set[str]) -> None:
-    file = document({"blue": 1, "green": 1}, {"a:1": 1.0})
+    file = document({"blue": 1, "green": 1}, {"a:1": (1.0, False)})
     state = State().with_split("shop", file.services[0].split, {"green": 1.0})
     state = state.with_drain(Drain("shop", "blue", "a:1")).with_drain(Drain("shop", "green")).with_epoch("shop", "blue")
     shop = file.services[0]

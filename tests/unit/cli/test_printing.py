@@ -62,6 +62,21 @@ def test_override_is_one_line(field: str, file: Any, value: Any, pool: Any, addr
     assert printing.override(each) == line
 
 
+@pytest.mark.parametrize(
+    ("file", "value", "line"),
+    [
+        ((1, False), (1, True), "weight 1, backup (the file: weight 1)"),
+        ((1, True), (2, False), "weight 2 (the file: weight 1, backup)"),
+        ((None, False), (1, True), "weight 1, backup (the file: not there)"),
+        ((1, True), (None, False), "not there (the file: weight 1, backup)"),
+    ],
+)
+def test_override_of_an_endpoint_says_whether_it_is_a_backup(file: Any, value: Any, line: str) -> None:
+    each = {"service": "shop", "field": "endpoint", "pool": "blue", "address": "a:1"}
+    now = {"value": value[0], "backup": value[1], "file": file[0], "file_backup": file[1]}
+    assert printing.override({**each, **now}) == f"endpoint shop blue a:1: {line}"
+
+
 def test_event_is_one_line() -> None:
     each = {
         "id": 7,

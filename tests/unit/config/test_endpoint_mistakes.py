@@ -18,6 +18,21 @@ MISTAKES = [
     ("[127.0.0.1:9001]", "[]", ["5:25: at least one belongs here"]),
     (
         "[127.0.0.1:9001]",
+        "[{address: 127.0.0.1:9001, backup: true}]",
+        ["5:13: every endpoint of the pool is a backup (leave `backup` out where requests go first)"],
+    ),
+    (
+        "[127.0.0.1:9001]",
+        "[127.0.0.1:9001, {address: 127.0.0.1:9001, backup: true}]",
+        ["5:52: '127.0.0.1:9001' is an endpoint of 'blue' twice (first at 5:26; a weight gives it more)"],
+    ),
+    (
+        "[127.0.0.1:9001]",
+        "[127.0.0.1:9001, {address: 127.0.0.1:9009, backup: yes}]",
+        ["5:76: 'yes' is neither true nor false (yes, no, on and off are texts in YAML 1.2)"],
+    ),
+    (
+        "[127.0.0.1:9001]",
         "127.0.0.1:9001",
         ["5:25: a list belongs here, not '127.0.0.1:9001' (write [one, two], or one to a line after a dash)"],
     ),

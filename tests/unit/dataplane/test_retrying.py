@@ -34,9 +34,11 @@ class Stage:
     attempt: Attempt
 
     def __init__(
-        self, loop: asyncio.AbstractEventLoop, endpoints: int, retry: Retry, ejection: Ejection | None
+        self, loop: asyncio.AbstractEventLoop, endpoints: int, retry: Retry, ejection: Ejection | None, backups: int = 0
     ) -> None:
-        pool = Pool("blue", tuple(Endpoint(f"127.0.0.1:{number + 1}") for number in range(endpoints)))
+        first = endpoints - backups
+        made = (Endpoint(f"127.0.0.1:{number + 1}", backup=number >= first) for number in range(endpoints))
+        pool = Pool("blue", tuple(made))
         service = Service("shop", (pool,), {"blue": 1.0}, retry=retry, ejection=ejection)
         registry = EndpointRegistry()
         document = Document((), (service,), (Route(service="shop"),))
@@ -85,6 +87,18 @@ def test_way_around_a_dead_endpoint_costs_no_budget(
     assert (stage.attempt.endpoint is not first.endpoint) is again
     assert stage.shared.counters.retries == again
     assert stage.shared.connections == again
+
+
+@pytest.mark.parametrize("ejection", EJECTIONS.values(), ids=EJECTIONS)
+def test_way_to_a_backup_costs_no_budget(loop: Any, ejection: Ejection | None) -> None:
+    stage = Stage(loop, 2, Retry(budget=0.0), ejection, backups=1)
+    stage.shared.budget.minimum = 0
+    client = stage.begin()
+    assert stage.attempt.endpoint is stage.endpoints[0]
+    stage.attempt.connect_failed(ConnectFailed())
+    assert stage.attempt.endpoint is stage.endpoints[1]
+    stage.attempt.connect_failed(ConnectFailed())
+    assert client.status == 502
 
 
 @pytest.mark.parametrize("ejection", EJECTIONS.values(), ids=EJECTIONS)
