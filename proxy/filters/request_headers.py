@@ -5,13 +5,15 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from proxy.filters.field_checks import require_host, require_names
-from proxy.filters.field_edit import field_edit
+from proxy.filters.field_edit import FieldEdit, field_edit
 from proxy.filters.registry import FILTERS, Hooks, RequestFilter
 from proxy.filters.site import Site
 from proxy.filters.template import Template, template
 from proxy.http1.facts import Facts
 from proxy.http1.host import normal_host
 from proxy.http1.owned import TOLD
+
+Do = Callable[[Facts], None]
 
 _APART: Final = ("host", "cookie")  # a head keeps them outside its block
 
@@ -51,12 +53,15 @@ class RequestHeaders:
         now = _less(setting, later[0]), _less(adding, later[1])
         # A client's own word is taken out at once, whenever ours comes.
         edit = field_edit(*now, (*later[0], *(name for name in self.remove if name.lower() not in _APART)))
+        begin, chosen = _in_two(*later)
         host, cookie = _value(self.set, "host"), _value(self.set, "cookie")
         more = _value(self.add, "cookie")
         drops_cookie = any(name.lower() == "cookie" for name in self.remove)
 
         def on_request(facts: Facts) -> None:
             head = facts.head
+            if begin is not None:
+                begin(facts)
             head.block = edit.apply(head.block, facts)
             if host is not None:
                 head.host, facts.host = host, normal_host(host)
@@ -65,25 +70,32 @@ class RequestHeaders:
             if more is not None:
                 head.cookie = b"%s; %s" % (head.cookie, more) if head.cookie else more
 
-        return Hooks(RequestFilter(on_request), _when_chosen(*later) if any(later) else None)
+        return Hooks(RequestFilter(on_request), chosen)
 
 
-def _when_chosen(setting: Mapping[str, str], adding: Mapping[str, str]) -> Callable[[Facts], None]:
-    edit = field_edit(setting, adding, ())
+def _in_two(setting: Mapping[str, Template], adding: Mapping[str, Template]) -> tuple[Do | None, Do | None]:
+    """What is done when the request comes, and when its pool is chosen: the request has been changed by then."""
+    if not setting and not adding:
+        return None, None
+    key, gone = object(), frozenset(name.lower().encode() for name in setting)
+    rows = [(name.encode() + b": ", made.begin) for name, made in (*setting.items(), *adding.items())]
+
+    def begin(facts: Facts) -> None:
+        facts.notes[key] = tuple((name, start(facts)) for name, start in rows)
 
     def chosen(facts: Facts) -> None:
-        facts.head.block = edit.apply(facts.head.block, facts)
+        facts.head.block = FieldEdit(gone, b"", facts.notes[key]).apply(facts.head.block, facts)
 
-    return chosen
+    return begin, chosen
 
 
-def _known_later(values: Mapping[str, str]) -> dict[str, str]:
+def _known_later(values: Mapping[str, str]) -> dict[str, Template]:
     """Those that are known only when the pool is chosen."""
     made = {name: template(value) for name, value in values.items()}
-    return {name: values[name] for name, value in made.items() if isinstance(value, Template) and value.needs_choice}
+    return {name: value for name, value in made.items() if isinstance(value, Template) and value.needs_choice}
 
 
-def _less(values: Mapping[str, str], taken: Mapping[str, str]) -> dict[str, str]:
+def _less(values: Mapping[str, str], taken: Mapping[str, object]) -> dict[str, str]:
     return {name: value for name, value in values.items() if name not in taken}
 
 

@@ -4,7 +4,7 @@
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Final
@@ -38,15 +38,31 @@ _CHOSEN: Final = frozenset({"route", "service", "pool"})
 
 @dataclass(frozen=True, slots=True)
 class Template:
-    """A value to be made. `names` are those of its templates."""
+    """A value to be made. `names` are those of its templates, `make` makes it."""
 
     names: frozenset[str]
-    make: Make
+    parts: tuple[str | Make, ...]
+
+    @property
+    def make(self) -> Make:
+        """Makes the value, b"" where there is none."""
+        return _joining(self.parts)
 
     @property
     def needs_choice(self) -> bool:
         """Is it known only when the pool is?"""
         return not _CHOSEN.isdisjoint(self.names)
+
+    @property
+    def begin(self) -> Callable[[Facts], Make]:
+        """Makes what is known before the pool is; the rest is made when it is."""
+        late = {_KNOWN[name] for name in _CHOSEN}
+        parts = tuple(part.encode() if isinstance(part, str) else part for part in self.parts)
+
+        def begun(facts: Facts) -> Make:
+            return _joining(tuple(part if isinstance(part, bytes) or part in late else part(facts) for part in parts))
+
+        return begun
 
 
 def template(text: str) -> str | Template:
@@ -63,7 +79,7 @@ def template(text: str) -> str | Template:
     parts.append(text[end:])
     if not names:
         return "".join(map(str, parts))
-    return Template(frozenset(names), _joining(parts))
+    return Template(frozenset(names), tuple(parts))
 
 
 def secret_names(names: frozenset[str]) -> list[str]:
@@ -106,7 +122,7 @@ def _cookie(name: str) -> Make:
     return lambda facts: find_cookie(facts.head.cookie or b"", cookie) or b""
 
 
-def _joining(parts: list[str | Make]) -> Make:
+def _joining(parts: Sequence[str | bytes | Make]) -> Make:
     """Nothing that could break a message comes out: no request holds such a byte, and no filter lets one through."""
     makes = [part.encode() if isinstance(part, str) else part for part in parts if part]
 

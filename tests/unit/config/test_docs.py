@@ -2,14 +2,17 @@
 
 import re
 from pathlib import Path
+from textwrap import indent
 
 import pytest
 import typer.main
 
+from proxy.cli.filter_list import options_of
 from proxy.cli.main import app
 from proxy.config.load import load_text
 from proxy.config.schema import schema
 from proxy.dataplane.replies import REPLIES
+from proxy.filters import FILTERS
 from proxy.telemetry.exposition import PoolNow, Sight, exposition
 from proxy.telemetry.totals import MirrorTotals, Totals
 
@@ -51,6 +54,35 @@ def test_whole_configuration_is_valid(where: str, text: str) -> None:
     environ = {"SLUICE_TOKEN": "t" * 32, "SLUICE_COOKIE_KEY": "k" * 32}
     beside_plugins = str(ROOT / "config" / where.replace("/", "-"))
     assert list(map(str, load_text(text, beside_plugins, environ).problems)) == []
+
+
+def filter_lists() -> list[str]:
+    """The examples of filters, which show no more than a list of them."""
+    return [found for found in FENCE.findall(said("filters.md")) if found.startswith("filters:")]
+
+
+def test_documentation_has_examples_of_filters() -> None:
+    assert filter_lists()
+
+
+@pytest.mark.parametrize("text", filter_lists())
+def test_example_of_filters_is_valid(text: str) -> None:
+    pools = "{blue: {endpoints: [127.0.0.1:1]}, green: {endpoints: [127.0.0.1:2]}, canary: {endpoints: [127.0.0.1:3]}}"
+    service = f"  shop:\n    pools: {pools}\n    split: {{blue: 100}}\n{indent(text, '    ')}"
+    whole = f"listeners: [{{bind: 127.0.0.1:8080}}]\nroutes: [{{service: shop}}]\nservices:\n{service}"
+    assert list(map(str, load_text(whole, "filters.md", {}).problems)) == []
+
+
+def test_every_filter_is_told_with_its_options() -> None:
+    parts = re.split(r"^## (.+)$", said("filters.md"), flags=re.MULTILINE)
+    told = {name: text for names, text in zip(parts[1::2], parts[2::2], strict=True) for name in names.split(", ")}
+    missing = [
+        f"{name}.{option.name}"
+        for name, cls in FILTERS
+        for option in options_of(cls)
+        if not re.search(rf"\b{option.name}\b", told.get(name, ""))
+    ]
+    assert missing == []
 
 
 @by_name

@@ -41,6 +41,28 @@ def test_defaults_are_written_out(loaded: Load, plain: str) -> None:
     assert service["ejection"] == {"consecutive_errors": 5, "base": "30s", "max": "5m", "max_share": "50%"}
 
 
+FILTERS = """\
+filters:
+  - fault: {delay: 1500ms, share: 2.5%, abort: 503}
+  - max_body: {size: 64KiB}
+  - cors: {origins: "*", max_age: 2h}
+  - cors: {origins: [https://a.example]}
+  - maintenance: {headers: {a: 1}, allow: [10.0.0.0/8], retry_after: 90s}
+"""
+
+
+def test_options_of_filters_are_shown_as_they_are_written(loaded: Load, plain: str) -> None:
+    shown = _shown(loaded(plain + FILTERS))
+    assert shown["filters"] == [
+        {"fault": {"delay": "1500ms", "share": "2.5%", "abort": 503}},
+        {"max_body": {"size": "64KiB"}},
+        {"cors": {"origins": "*", "max_age": "2h"}},
+        {"cors": {"origins": ["https://a.example"]}},
+        {"maintenance": {"headers": {"a": "1"}, "allow": ["10.0.0.0/8"], "retry_after": "90s"}},
+    ]
+    Draft202012Validator(schema()).validate(shown)
+
+
 SECRETS = [
     ("endpoints: [127.0.0.1:9001]", "endpoints: ['${S}']"),
     ("endpoints: [127.0.0.1:9001]", "endpoints: ['${S}', 127.0.0.1:7]"),

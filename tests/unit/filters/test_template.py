@@ -171,6 +171,19 @@ def test_pool_is_told_once_it_is_known_and_never_forged(request_of: RequestOf) -
     assert facts.head.get_all(b"x-pool") == [b"shop/blue"]
 
 
+def test_what_is_known_before_the_pool_is_made_before_anything_changes(request_of: RequestOf) -> None:
+    options = {"set": {"x-user": "{request.header.x-user}@{pool}{request.path}"}, "remove": ["x-none"]}
+    hooks = FILTERS.build("request_headers", options).compile(Site())
+    facts = request_of("/a", b"X-User: ada\r\n", pool_name="")
+    assert hooks.request is not None
+    assert hooks.chosen is not None
+    hooks.request.on_request(facts)
+    facts.path = b"/changed"
+    facts.pool_name = "green"  # type: ignore[misc]
+    hooks.chosen(facts)
+    assert facts.head.block == b"x-user: ada@green/a\r\n"
+
+
 def answered(facts: Facts, options: dict[str, Any], flags: int = 0) -> ResponseHead:
     hooks = FILTERS.build("response_headers", options).compile(Site())
     assert (hooks.request, hooks.chosen) == (None, None)
