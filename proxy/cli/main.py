@@ -69,13 +69,25 @@ def schema_command() -> None:
 
 @app.command("explain")
 def explain_command(
-    config: Annotated[Path, typer.Argument(metavar="FILE", help="A file, or a directory of *.yaml.")],
-    method: Annotated[str, typer.Argument(help="GET, POST, …")],
-    url: Annotated[str, typer.Argument(help="http://shop.example.com/cart?item=1")],
+    config: Annotated[Path | None, typer.Argument(metavar="FILE", help="A file, or a directory of *.yaml.")] = None,
+    method: Annotated[str | None, typer.Argument(help="GET, POST, …", show_default=False)] = None,
+    url: Annotated[str | None, typer.Argument(help="http://shop.example.com/cart?item=1", show_default=False)] = None,
     header: Annotated[list[str] | None, typer.Option("--header", "-H", help="'name: value'; may be repeated.")] = None,
     client: Annotated[str, typer.Option(metavar="IP", help="The client's address.")] = "127.0.0.1",
+    filters: Annotated[bool, typer.Option("--filters", help="List all filters with their options instead.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="With --filters: as JSON.")] = False,
 ) -> None:
-    """Tell where a request would go, and why."""
+    """Tell where a request would go, and why; or which filters there are."""
+    if filters:
+        from proxy.cli.filter_list import print_filters
+
+        if config is not None:
+            raise typer.BadParameter("it asks about no request; leave FILE out", param_hint="--filters")
+        raise typer.Exit(print_filters(as_json=as_json))
+    if as_json:
+        raise typer.BadParameter("only --filters has it", param_hint="--json")
+    if config is None or method is None or url is None:
+        raise typer.BadParameter("FILE, METHOD and URL are needed, or --filters")
     from proxy.cli.explain import Question, explain
 
     raise typer.Exit(explain(config, Question(method, url, tuple(header or ()), client)))

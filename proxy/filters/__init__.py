@@ -8,6 +8,7 @@ from proxy.filters.ip_allow import IpAllow
 from proxy.filters.maintenance import Maintenance
 from proxy.filters.max_body import MaxBody
 from proxy.filters.mirror import Mirror
+from proxy.filters.pause import Pause
 from proxy.filters.plugin import Plugin
 from proxy.filters.rate_limit import RateLimit
 from proxy.filters.redirect import Redirect
@@ -34,6 +35,7 @@ __all__ = [
     "Maintenance",
     "MaxBody",
     "Mirror",
+    "Pause",
     "Plugin",
     "RateLimit",
     "Redirect",

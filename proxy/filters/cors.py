@@ -8,7 +8,7 @@ from typing import Annotated, Final
 from proxy.core.regex import compile_regex
 from proxy.core.units import Unit
 from proxy.filters.effects import Reply
-from proxy.filters.field_edit import require_tokens
+from proxy.filters.field_checks import require_tokens
 from proxy.filters.registry import FILTERS, Hooks, RequestFilter, ResponseFilter
 from proxy.filters.site import Site
 from proxy.http1 import fields

@@ -5,7 +5,7 @@ from typing import Annotated
 
 from proxy.core.units import Unit
 from proxy.filters.effects import Effect, Wait, refusal
-from proxy.filters.field_edit import require_readable
+from proxy.filters.field_checks import require_readable
 from proxy.filters.registry import FILTERS, Hooks, RequestFilter
 from proxy.filters.site import Site
 from proxy.http1.facts import Facts

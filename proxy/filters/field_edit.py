@@ -1,82 +1,57 @@
-"""Fields to set, add and remove, checked once and applied to a block of field lines in one pass."""
+"""Fields to set, add and remove: compiled once, and applied to a block of field lines in one pass."""
 
-import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Final
 
+from proxy.filters.field_checks import field_lines
+from proxy.filters.template import Make, template
 from proxy.http1 import fields
-from proxy.http1.host import valid_host
-from proxy.http1.names import CONNECTION, CONTENT_LENGTH, DROP, FORWARDED, TE, TRANSFER_ENCODING, UPGRADE, request_code
-from proxy.http1.owned import FRAMING
-
-_TOKEN: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
-_CONTROL: Final = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
-
-
-_FRAMED: Final = "it belongs to the framing"
-_UNSEEN: Final = {
-    **dict.fromkeys((CONNECTION, CONTENT_LENGTH, DROP, TE, TRANSFER_ENCODING, UPGRADE), _FRAMED),
-    FORWARDED: "the proxy itself tells of the client; use {client.ip}, {client.scheme} or {request.id}",
-}
+from proxy.http1.facts import Facts
 
 
 @dataclass(frozen=True, slots=True)
 class FieldEdit:
-    """A change of field lines: all fields of the lower-case names in `gone` leave, `lines` come at the end."""
+    """A change of field lines: all fields of the lower-case names in `gone` leave, `lines` come at the end.
+
+    Where a value is a template, `made` has all lines instead, in order: plain ones, and (`name: `, value) pairs.
+    """
 
     gone: frozenset[bytes]
     lines: bytes
+    made: tuple[bytes | tuple[bytes, Make], ...] = ()
 
-    def apply(self, block: bytes) -> bytes:
+    def apply(self, block: bytes, facts: Facts) -> bytes:
         """The changed block."""
-        return (fields.without(block, self.gone) if self.gone else block) + self.lines
+        kept = fields.without(block, self.gone) if self.gone else block
+        return kept + (self._lines(facts) if self.made else self.lines)
+
+    def _lines(self, facts: Facts) -> bytes:
+        lines = []
+        for line in self.made:
+            if isinstance(line, bytes):
+                lines.append(line)
+            elif value := line[1](facts):  # what comes out empty is left out
+                lines += (line[0], value, b"\r\n")
+        return b"".join(lines)
 
 
 def field_edit(setting: Mapping[str, str], adding: Mapping[str, str], removing: Iterable[str]) -> FieldEdit:
-    """The edit that first removes, then sets, then adds; ValueError where a field could break the message."""
+    """The edit that first removes, then sets, then adds.
+
+    ValueError where a field could break the message, or braces hold the name of no template.
+    """
     gone = frozenset(name.lower().encode() for name in (*setting, *removing))
-    return FieldEdit(gone, field_lines(setting) + field_lines(adding))
+    lines = [_line(name, value) for name, value in (*setting.items(), *adding.items())]
+    if all(isinstance(line, bytes) for line in lines):
+        return FieldEdit(gone, b"".join(line for line in lines if isinstance(line, bytes)))
+    return FieldEdit(gone, b"", tuple(lines))
 
 
-def field_lines(values: Mapping[str, str]) -> bytes:
-    """The fields as lines that each end in CRLF; ValueError where one could break the message (RFC 9110 §5)."""
-    return b"".join(_line(name, value) for name, value in values.items())
-
-
-def require_names(names: Iterable[str], own: frozenset[str] = frozenset()) -> None:
-    """ValueError unless every name is a token, not a matter of framing and not among the proxy's `own`."""
-    for name in names:
-        if not _TOKEN.fullmatch(name):
-            raise ValueError(f"{name!r} cannot be the name of a header; use letters, digits and -")
-        if name.lower() in FRAMING:
-            raise ValueError(f"header {name!r} is a matter of framing, which is the proxy's own; leave it out")
-        if name.lower() in own:
-            raise ValueError(f"header {name!r} is written by the proxy itself; leave it out")
-
-
-def require_tokens(texts: Iterable[str]) -> None:
-    """ValueError unless each may be a method, or the name of a header or cookie (RFC 9110 §5.6.2)."""
-    for text in texts:
-        if not _TOKEN.fullmatch(text):
-            raise ValueError(f"{text!r} is not a name; use letters, digits and -")
-
-
-def require_readable(name: str) -> None:
-    """ValueError unless filters see this field of a request."""
-    require_tokens((name,))
-    code = request_code(name.lower().encode())
-    if code in _UNSEEN:
-        raise ValueError(f"filters do not see the header {name!r}: {_UNSEEN[code]}")
-
-
-def require_host(host: str) -> None:
-    """ValueError unless this may be the value of a Host field (RFC 9110 §7.2)."""
-    if not host.isascii() or not valid_host(host.encode()):
-        raise ValueError(f"{host!r} is not a host; write it like shop.internal or shop.internal:8080")
-
-
-def _line(name: str, value: str) -> bytes:
-    if _CONTROL.search(value):
-        raise ValueError(f"the value of header {name!r} holds a control character; write one line of text")
-    return b"%s: %s\r\n" % (name.encode(), value.strip(" \t").encode())
+def _line(name: str, text: str) -> bytes | tuple[bytes, Make]:
+    plain = field_lines({name: text})
+    value = template(text)
+    if value == text:
+        return plain
+    if isinstance(value, str):
+        return field_lines({name: value})
+    return name.encode() + b": ", value.make

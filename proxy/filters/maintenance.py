@@ -9,7 +9,7 @@ from typing import Annotated, Final
 from proxy.core.networks import Networks
 from proxy.core.units import Unit
 from proxy.filters.effects import Reply
-from proxy.filters.field_edit import require_readable, require_tokens
+from proxy.filters.field_checks import require_readable, require_tokens
 from proxy.filters.registry import FILTERS, Hooks, RequestFilter
 from proxy.filters.site import Site
 from proxy.http1.cookies import find_cookie

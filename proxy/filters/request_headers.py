@@ -1,12 +1,14 @@
 """Filter `request_headers`."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
-from proxy.filters.field_edit import field_edit, field_lines, require_host, require_names
+from proxy.filters.field_checks import require_host, require_names
+from proxy.filters.field_edit import field_edit
 from proxy.filters.registry import FILTERS, Hooks, RequestFilter
 from proxy.filters.site import Site
+from proxy.filters.template import Template, template
 from proxy.http1.facts import Facts
 from proxy.http1.host import normal_host
 from proxy.http1.owned import TOLD
@@ -21,6 +23,9 @@ class RequestHeaders:
 
     `set: {host: …}` is the Host that the upstream sees. Framing fields and those that tell of the client
     (X-Forwarded-*, Forwarded, Via, X-Request-Id, X-Sluice-Shadow, traceparent) are the proxy's own and are refused.
+    Values may hold templates: {client.ip}, {client.scheme}, {request.method}, {request.path}, {request.host},
+    {request.id}, {request.header.NAME}, {request.cookie.NAME}, {route}, {service} and {pool}; {{pool}} writes braces.
+    What comes out empty is left out. Lines with {route}, {service} or {pool} are written last, when these are known.
     """
 
     set: dict[str, str] = field(default_factory=dict)
@@ -29,21 +34,30 @@ class RequestHeaders:
 
     def __post_init__(self) -> None:
         require_names((*self.set, *self.add, *self.remove), TOLD)
-        field_lines({**self.set, **self.add})
+        field_edit(self.set, self.add, ())
+        for name, value in (*self.set.items(), *self.add.items()):
+            if name.lower() in _APART and template(value) != value:
+                raise ValueError(
+                    f"{value!r} cannot be the {name}: what a client sends must not decide it; write it out"
+                )
         if any(name.lower() == "host" for name in (*self.add, *self.remove)):
             raise ValueError("a request has exactly one Host; use `set` to change it")
         for host in (value for name, value in self.set.items() if name.lower() == "host"):
             require_host(host.strip(" \t"))
 
     def compile(self, _site: Site) -> Hooks:
-        edit = field_edit(_in_block(self.set), _in_block(self.add), _in_block(dict.fromkeys(self.remove, "")))
+        setting, adding = _in_block(self.set), _in_block(self.add)
+        later = _known_later(setting), _known_later(adding)
+        now = _less(setting, later[0]), _less(adding, later[1])
+        # A client's own word is taken out at once, whenever ours comes.
+        edit = field_edit(*now, (*later[0], *(name for name in self.remove if name.lower() not in _APART)))
         host, cookie = _value(self.set, "host"), _value(self.set, "cookie")
         more = _value(self.add, "cookie")
         drops_cookie = any(name.lower() == "cookie" for name in self.remove)
 
         def on_request(facts: Facts) -> None:
             head = facts.head
-            head.block = edit.apply(head.block)
+            head.block = edit.apply(head.block, facts)
             if host is not None:
                 head.host, facts.host = host, normal_host(host)
             if cookie is not None or drops_cookie:
@@ -51,7 +65,26 @@ class RequestHeaders:
             if more is not None:
                 head.cookie = b"%s; %s" % (head.cookie, more) if head.cookie else more
 
-        return Hooks(request=RequestFilter(on_request))
+        return Hooks(RequestFilter(on_request), _when_chosen(*later) if any(later) else None)
+
+
+def _when_chosen(setting: Mapping[str, str], adding: Mapping[str, str]) -> Callable[[Facts], None]:
+    edit = field_edit(setting, adding, ())
+
+    def chosen(facts: Facts) -> None:
+        facts.head.block = edit.apply(facts.head.block, facts)
+
+    return chosen
+
+
+def _known_later(values: Mapping[str, str]) -> dict[str, str]:
+    """Those that are known only when the pool is chosen."""
+    made = {name: template(value) for name, value in values.items()}
+    return {name: values[name] for name, value in made.items() if isinstance(value, Template) and value.needs_choice}
+
+
+def _less(values: Mapping[str, str], taken: Mapping[str, str]) -> dict[str, str]:
+    return {name: value for name, value in values.items() if name not in taken}
 
 
 def _in_block(values: Mapping[str, str]) -> dict[str, str]:

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from proxy.filters.effects import Reply
-from proxy.filters.field_edit import field_lines, require_names
+from proxy.filters.field_checks import field_lines, require_names
 from proxy.filters.registry import ACTIONS, Act
 from proxy.filters.site import Site
 

@@ -6,7 +6,7 @@ from typing import Final
 
 from proxy.filters.carry_over import Replace, replacement, require_star_at_end
 from proxy.filters.effects import Reply, refusal
-from proxy.filters.field_edit import require_host
+from proxy.filters.field_checks import require_host
 from proxy.filters.registry import FILTERS, Hooks, RequestFilter
 from proxy.filters.site import Site
 from proxy.http1.errors import MessageError

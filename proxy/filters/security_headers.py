@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
-from proxy.filters.field_edit import field_lines
+from proxy.filters.field_checks import field_lines
 from proxy.filters.registry import FILTERS, Hooks, ResponseFilter
 from proxy.filters.site import Site
 from proxy.http1 import fields

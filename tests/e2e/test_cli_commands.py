@@ -61,7 +61,9 @@ USAGE = [
     ((), "Usage:"),
     (("chek",), "No such command"),
     (("check", "--nope"), "No such option"),
-    (("explain", "a.yaml"), "Missing argument"),
+    (("explain", "a.yaml"), "METHOD and URL are needed"),
+    (("explain", "--json", "a.yaml", "GET", "/"), "only --filters has it"),
+    (("explain", "--filters", "a.yaml"), "leave FILE out"),
 ]
 
 
@@ -98,6 +100,14 @@ def test_explain_answers() -> None:
     done = sluice("explain", "config/demo.yaml", "GET", "http://localhost:8080/", "-H", "X-Canary: true")
     assert (done.returncode, done.stderr) == (0, "")
     assert "pool canary: one of 127.0.0.1:9003" in done.stdout
+
+
+def test_explain_lists_the_filters() -> None:
+    done = sluice("explain", "--filters")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "\nmax_body\n  Refuses requests whose body" in done.stdout
+    listed = json.loads(sluice("explain", "--filters", "--json").stdout)["filters"]
+    assert "max_body" in [each["name"] for each in listed]
 
 
 def test_output_that_nobody_reads_is_no_error() -> None:

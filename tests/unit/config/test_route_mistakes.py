@@ -102,6 +102,22 @@ MISTAKES = [
     ),
     (
         "  - service: shop",
+        "  - {service: shop, filters: [{request_headers: {set: {x-a: b, x-pool: 'in {pol}'}}}]}",
+        ["9:72: 'in {pol}': {pol} is not known (did you mean {pool}? {{pol}} writes the braces)"],
+    ),
+    (
+        "  - service: shop",
+        "  - {service: shop, filters: [{cors: {origins: '*', credentials: true}}]}",
+        ["9:38: `*` with credentials means nothing to browsers (name origins, methods and headers)"],
+    ),
+    (
+        "  - service: shop",
+        "  - {service: shop, filters: [{ip_allow: {allow: [10.0.0.1/8]}}]}",
+        ["9:51: '10.0.0.1/8' has bits beyond its mask (did you mean 10.0.0.0/8?)"],
+    ),
+    ("  - service: shop", "  - {service: shop, filters: [{max_body: {}}]}", ["9:42: size is missing"]),
+    (
+        "  - service: shop",
         "  - {service: shop, name: a}\n  - {service: shop, name: a}",
         ["10:27: two routes are called 'a' (first at 9:27)"],
     ),

@@ -18,7 +18,7 @@ def report(*pairs: tuple[tuple[int, float], tuple[int, float]], skipped: int = 0
         counters.skipped("full")
     sides = [MirrorSide(tuple(each.requests), Durations.of(each.duration)) for each in (counters.real, counters.shadow)]
     mirror = MirrorReport("shop", "green", *sides, dict(counters.without))
-    return decode(encode(WorkerReport((), (), (0,) * 6, {}, {}, 0, (mirror,))))
+    return decode(encode(WorkerReport((), (), (0,) * 6, {}, {}, 0, mirrors=(mirror,))))
 
 
 def shown(totals: Totals) -> dict[tuple[str, ...], float]:
