@@ -254,8 +254,9 @@ class Downstream(asyncio.Protocol):
         """Answer 101, and let bytes pass both ways."""
         exchange, self.exchange = self.exchange, None
         attempt = None if exchange is None else exchange.attempt
-        if attempt is None:
+        if exchange is None or attempt is None:
             return
+        exchange.attempt = None  # as in `finished`
         self.transport.write(
             b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n%b\r\n%b"
             % (head.block, early)

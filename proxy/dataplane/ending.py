@@ -1,5 +1,6 @@
 """The end of an exchange, told to the filters and logs that want to know of it."""
 
+import logging
 from functools import cache
 from typing import TYPE_CHECKING, Final
 
@@ -9,6 +10,8 @@ from proxy.telemetry.record import Record
 
 if TYPE_CHECKING:
     from proxy.dataplane.exchange import Exchange
+
+log = logging.getLogger("sluice")
 
 _TRACE: Final = slice(3, 35)  # of a traceparent: version-trace-parent-flags (W3C Trace Context §3.2)
 
@@ -21,7 +24,11 @@ def tell(exchange: "Exchange", seconds: float) -> None:
     if found is not None and found.endings:
         found.end(exchange, record)
     if plane.on_end is not None:
-        plane.on_end(record())
+        try:
+            plane.on_end(record())
+        except Exception:
+            # Whoever writes it down must not keep the client's connection from going on.
+            log.exception("the end of %r was not noted", exchange)
 
 
 def record_of(exchange: "Exchange", seconds: float) -> Record:

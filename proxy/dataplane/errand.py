@@ -43,9 +43,7 @@ class _Asker:
     def send_data(self, data: bytes) -> None:
         self._size += len(data)
         if self._size > MOST:
-            self._fail("its answer is larger than 1 MiB")
-            if self.exchange is not None:
-                self.exchange.abandon()
+            self._fail("its answer is larger than 1 MiB")  # who asked wakes, and ends the rest of it
         else:
             self._body.append(data)
 
@@ -69,6 +67,7 @@ class _Asker:
         return False
 
     def break_off(self) -> None:
+        self.exchange = None  # which knows
         self._fail("its answer ended before it was whole")
 
     def join(self, upstream: "Upstream", _head: ResponseHead, _early: bytes) -> None:

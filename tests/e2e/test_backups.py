@@ -48,7 +48,8 @@ async def test_backup_takes_over_and_gives_back_without_a_failed_request(
 ) -> None:
     primaries = [await origin(answer=named(name)) for name in (b"one", b"two")]
     backup = await origin(answer=named(b"backup"))
-    service = f"retry: {{retries: 2}}\n    {PROBED}"
+    # Who comes back between two probes was never down, and stays ejected until its time is over.
+    service = f"retry: {{retries: 2}}\n    ejection: {{base: 1s}}\n    {PROBED}"
     proxy = await sluice(config(primaries, backup, service, workers))
     load = Load(proxy)
     clients = [asyncio.create_task(load.run()) for _ in range(4)]
