@@ -65,14 +65,31 @@ class Waiting:
             async with asyncio.timeout(run.timeout):
                 effect = await run.work
         except Exception as error:  # noqa: BLE001 - whatever a plug-in raises: `failed` says what becomes of it
-            effect = run.failed(error)
+            try:
+                effect = run.failed(error)
+            except Exception as worse:  # noqa: BLE001 - the same plug-in, asked once more
+                self._fail(worse)
+                return
         self._task = None
         self._wake(effect)
 
     async def _take(self, future: "asyncio.Future[Effect | None]") -> None:
-        effect = await future
+        try:
+            effect = await future
+        except Exception as error:  # noqa: BLE001 - whatever is wrong with it, the client must hear of it
+            self._fail(error)
+            return
         self._task = None
         self._wake(effect)
+
+    def _fail(self, error: Exception) -> None:
+        """What was waited for is not known: the request does not go on."""
+        log.error("what a request waited for failed: %r", self._exchange, exc_info=error)
+        if not self._is_over:
+            self._task = None
+            self._end()
+            aside(self._exchange).waiting = None
+            self._exchange.spoil("internal_error")
 
     def _late(self, otherwise: "Effect | None") -> None:
         self._timer = None
