@@ -5,9 +5,11 @@ from typing import Any, Final
 
 from msgspec import Struct, to_builtins
 
+from proxy.config.shown_options import shown_options
 from proxy.config.tree import SECRET, Scalar, Sequence, Tree, scalars
 from proxy.config.tree import Mapping as Written
 from proxy.core.units import format_duration, format_share, format_size
+from proxy.filters import FILTERS
 from proxy.snapshot import document as doc
 
 _SIZES: Final[Mapping[type, tuple[str, ...]]] = {
@@ -56,7 +58,7 @@ def effective(document: doc.Document, tree: Tree) -> dict[str, Any]:
         "restart": {"grace": format_duration(document.restart_grace)},
         "dns": {"interval": format_duration(document.dns_interval)},
         "services": {service.name: _service(service) for service in document.services},
-        "filters": [_plugin(each) for each in document.filters],
+        "filters": [_filter(each) for each in document.filters],
         "routes": [_route(each) for each in document.routes],
     }
     if document.store is not None:
@@ -117,7 +119,7 @@ def _service(service: doc.Service) -> dict[str, Any]:
     found = _section(service, "name", "pools", "split", "balance", "filters", "table", "health")
     found["health"] = "off" if service.health is None else _health(service.health)
     found["balance"] = _plugin(service.balance)
-    found["filters"] = [_plugin(each) for each in service.filters]
+    found["filters"] = [_filter(each) for each in service.filters]
     found["pools"] = {pool.name: _pool(pool) for pool in service.pools}
     found["split"] = {pool.name: _per_cent(service.split.get(pool.name, 0.0)) for pool in service.pools}
     return found
@@ -148,10 +150,14 @@ def _plugin(plugin: doc.Plugin) -> dict[str, Any]:
     return {plugin.kind: to_builtins(plugin.options)}
 
 
+def _filter(plugin: doc.Plugin) -> dict[str, Any]:
+    return {plugin.kind: shown_options(FILTERS.get(plugin.kind), plugin.options)}
+
+
 def _route(route: doc.Route) -> dict[str, Any]:
     found = _section(route, "match", "action", "filters", "timeouts", "retry")
     found["match"] = {each.kind: to_builtins(each.options.get("value")) for each in route.match}
-    found["filters"] = [_plugin(each) for each in route.filters]
+    found["filters"] = [_filter(each) for each in route.filters]
     merged: Mapping[str, Struct | None] = {"timeouts": route.timeouts, "retry": route.retry}
     found |= {name: _section(struct) for name, struct in merged.items() if struct is not None}
     return found | (_plugin(route.action) if route.action is not None else {})

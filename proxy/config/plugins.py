@@ -20,6 +20,7 @@ from proxy.config import values
 from proxy.config.problems import WrongError
 from proxy.config.shapes import Section, Shaped
 from proxy.config.tree import scalars
+from proxy.core.markers import Marker
 from proxy.core.registry import Registry
 from proxy.core.units import Unit
 from proxy.snapshot.document import Plugin
@@ -85,6 +86,8 @@ def option_type(hint: Any) -> Any:
         return options_type(hint)
     origin, arguments = get_origin(hint), get_args(hint)
     if origin is Annotated:
+        if Marker.CONTENT in arguments[1:]:
+            return Annotated[Any, values.CONTENT]
         unit = next((_UNITS[extra] for extra in arguments[1:] if isinstance(extra, Unit)), None)
         return option_type(arguments[0]) if unit is None else Annotated[Any, unit]
     if origin is Literal:

@@ -1,5 +1,6 @@
 """Filters and route actions, one file each; one exists by its import line here."""
 
+from proxy.filters.basic_auth import BasicAuth
 from proxy.filters.concurrency_limit import ConcurrencyLimit
 from proxy.filters.effects import ChoosePool, Effect, Reply
 from proxy.filters.pause import Pause
@@ -16,6 +17,7 @@ __all__ = [
     "FILTERS",
     "Act",
     "Action",
+    "BasicAuth",
     "ChoosePool",
     "ConcurrencyLimit",
     "Effect",

@@ -18,7 +18,7 @@ from proxy.snapshot import document as doc
 
 FOLDER = Path(__file__).parents[3] / "config"
 EXAMPLES = sorted(set(FOLDER.glob("*.yaml")) - {FOLDER / "alerts.yaml"})  # those are rules for Prometheus
-NAMES = ("blue-green", "canary", "container", "demo", "edge", "minimal", "reference", "routing", "sticky")
+NAMES = ("blue-green", "canary", "container", "demo", "edge", "limits", "minimal", "reference", "routing", "sticky")
 
 
 def data(text: str) -> Any:

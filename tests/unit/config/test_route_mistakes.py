@@ -4,6 +4,8 @@ from collections.abc import Callable
 
 import pytest
 
+from proxy.filters import FILTERS
+
 Problems = Callable[..., list[str]]
 
 # what is replaced in the plain configuration, by what, and all that is said then
@@ -91,7 +93,7 @@ MISTAKES = [
     (
         "  - service: shop",
         "  - {service: shop, filters: [{rewrite: {host: a}, request_headers: {remove: [x]}}]}",
-        ["9:31: exactly one filter belongs here, not 2 (there is request_headers, response_headers, rewrite)"],
+        [f"9:31: exactly one filter belongs here, not 2 (there is {', '.join(FILTERS.names())})"],
     ),
     (
         "  - service: shop",
