@@ -5,7 +5,7 @@ from typing import Any, Final
 
 from msgspec import Struct, to_builtins
 
-from proxy.config.plugins import as_written
+from proxy.config.shown_options import shown_options
 from proxy.config.tree import SECRET, Scalar, Sequence, Tree, scalars
 from proxy.config.tree import Mapping as Written
 from proxy.core.registry import Registry
@@ -154,7 +154,7 @@ def _named(endpoints: tuple[doc.Endpoint, ...]) -> list[doc.Endpoint]:
 
 
 def _plugin(plugin: doc.Plugin, registry: Registry[Any]) -> dict[str, Any]:
-    return {plugin.kind: as_written(registry.get(plugin.kind), to_builtins(plugin.options))}
+    return {plugin.kind: shown_options(registry.get(plugin.kind), plugin.options)}
 
 
 def _route(route: doc.Route) -> dict[str, Any]:

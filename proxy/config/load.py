@@ -133,7 +133,7 @@ def _mask(tree: Mapping) -> Callable[[Problem], Problem]:
     """
     admin, keys = tree.section("admin"), tree.sequence("cookie_keys")
     tokens = admin.sequence("tokens").mappings()
-    typed = [admin.get("token"), *(token.get("value") for token in tokens), *keys]
+    typed = [admin.get("token"), *(token.get("value") for token in tokens), *keys, *_passwords(tree)]
     secrets = {str(one) for one in (*scalars(tree), *typed) if isinstance(one, Scalar) and (one.secret or one in typed)}
     pattern = re.compile("|".join(sorted(map(_as_token, filter(None, secrets)), key=len, reverse=True)) or r"(?!)")
 
@@ -141,6 +141,21 @@ def _mask(tree: Mapping) -> Callable[[Problem], Problem]:
         return replace(problem, message=pattern.sub(SECRET, problem.message), hint=pattern.sub(SECRET, problem.hint))
 
     return hide
+
+
+def _passwords(tree: Tree) -> Iterator[Scalar]:
+    """Everything that stands where `basic_auth` has its hashes."""
+    if isinstance(tree, Mapping):
+        for name, value in tree.items():
+            if name == "basic_auth" and isinstance(value, Mapping):
+                users = value.get("users")
+                inner = users.values() if isinstance(users, Mapping) else (users,)
+                yield from (each for part in inner if part is not None for each in scalars(part))
+            else:
+                yield from _passwords(value)
+    elif isinstance(tree, list):
+        for value in tree:
+            yield from _passwords(value)
 
 
 def _as_token(secret: str) -> str:

@@ -28,16 +28,12 @@ from proxy.config import values
 from proxy.config.problems import WrongError
 from proxy.config.shapes import Section, Shaped
 from proxy.config.tree import plain_data, scalars
+from proxy.core.markers import Marker
 from proxy.core.registry import Registry
-from proxy.core.units import Unit, format_duration, format_share, format_size
+from proxy.core.units import Unit
 from proxy.snapshot.document import Plugin
 
 _UNITS = {Unit.DURATION: values.DURATION, Unit.SIZE: values.SIZE, Unit.SHARE: values.SHARE}
-_FORMATS: dict[Unit, Callable[[Any], str]] = {
-    Unit.DURATION: format_duration,
-    Unit.SIZE: format_size,
-    Unit.SHARE: format_share,
-}
 _SCALARS: dict[Any, values.Written] = {
     str: values.TEXT,
     int: values.whole(-(10**9)),
@@ -112,6 +108,8 @@ def option_type(hint: Any) -> Any:
         return options_type(hint)
     origin, arguments = get_origin(hint), get_args(hint)
     if origin is Annotated:
+        if Marker.CONTENT in arguments[1:]:
+            return Annotated[Any, values.CONTENT]
         unit = next((_UNITS[extra] for extra in arguments[1:] if isinstance(extra, Unit)), None)
         return option_type(arguments[0]) if unit is None else Annotated[Any, unit]
     if origin is Literal:
@@ -130,29 +128,6 @@ class _AsWritten:
 
     def __get_pydantic_json_schema__(self, _core: CoreSchema, _handler: GetJsonSchemaHandler) -> dict[str, Any]:
         return {}
-
-
-def as_written(hint: Any, value: Any) -> Any:
-    """What the YAML says where a dataclass's field of this type holds this plain value: units are written out."""
-    origin, arguments = get_origin(hint), get_args(hint)
-    if origin is Annotated:
-        unit = next((extra for extra in arguments[1:] if isinstance(extra, Unit)), None)
-        is_number = isinstance(value, int | float) and not isinstance(value, bool)
-        return _FORMATS[unit](value) if unit and is_number else as_written(arguments[0], value)
-    if origin in (Union, types.UnionType):
-        return next((as_written(each, value) for each in arguments if _shape(each) == _shape_of(value)), value)
-    if isinstance(value, AnyMapping):
-        of_keys = get_type_hints(hint, include_extras=True) if is_dataclass(hint) else {}
-        return {key: as_written(of_keys.get(key, arguments[-1:] and arguments[-1]), one) for key, one in value.items()}
-    if isinstance(value, list | tuple | set | frozenset):
-        return [as_written(arguments[0] if arguments else None, one) for one in value]
-    return value
-
-
-def _shape_of(value: Any) -> str:
-    if isinstance(value, AnyMapping):
-        return "mapping"
-    return "sequence" if isinstance(value, list | tuple | set | frozenset) else "scalar"
 
 
 def _collection(hint: Any, origin: Any, arguments: tuple[Any, ...]) -> Any:

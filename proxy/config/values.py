@@ -1,6 +1,7 @@
 """How single values are read: from the scalar as written to the type of the Document, with the schema for editors."""
 
 import math
+import os
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -26,6 +27,7 @@ _TOKEN: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,256}")  # RFC 9110 §5
 _PART: Final = re.compile(r"([0-9]{1,12}(?:\.[0-9]{1,12})?)(%?)")
 _RANGE: Final = re.compile(r"([1-5][0-9]{2})(?:-([1-5][0-9]{2}))?")
 _ON: Final = re.compile(r"connect|reset|timeout|5xx|[45][0-9]{2}")
+_MOST_CONTENT: Final = 1024 * 1024  # bytes
 _METHOD: Final = re.compile(r"[A-Z][A-Z0-9-]{0,31}")
 
 
@@ -244,6 +246,23 @@ def _file(scalar: Scalar) -> str:
     return str(Path(_directory(scalar), scalar).absolute())
 
 
+def _content(scalar: Scalar) -> str:
+    """The text of a file. What is wrong with it is told without what is in it."""
+    path = Path(_file(scalar))
+    try:
+        with path.open("rb") as file:
+            data = file.read(_MOST_CONTENT + 1)
+        text = data.decode()
+    except UnicodeDecodeError:
+        raise WrongError(f"{shown(scalar)} is not a text in UTF-8") from None
+    except OSError as error:
+        why = os.strerror(error.errno or 0).lower()
+        raise WrongError(f"{shown(scalar)} cannot be read: {why}", f"it was looked for at {path}") from None
+    if len(data) > _MOST_CONTENT:
+        raise WrongError(f"{shown(scalar)} is larger than 1 MiB")
+    return text
+
+
 def read_bind(scalar: Scalar) -> Address:
     """An address to listen at; ValueError where it is none."""
     return parse_bind(str(scalar), _directory(scalar))
@@ -275,6 +294,7 @@ DURATION: Final = Written(_duration, _DURATIONS)
 TIME: Final = Written(_positive_duration, _DURATIONS)
 SIZE: Final = Written(_size, _SIZES)
 SHARE: Final = Written(_share, _SHARES)
+CONTENT: Final = Written(_content, _TEXTS)
 
 Text = Annotated[str, TEXT]
 Name = Annotated[str, Written(_name, _SCALARS)]

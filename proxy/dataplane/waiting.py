@@ -88,6 +88,7 @@ class Waiting:
         self._task = None
         if not self._is_over:
             self._end()
+            aside(self._exchange).waiting = None
             log.error(_FAILED, self._exchange, exc_info=error)
             self._exchange.spoil("internal_error")
 

@@ -1,5 +1,6 @@
 """Filters and route actions, one file each; one exists by its import line here."""
 
+from proxy.filters.basic_auth import BasicAuth
 from proxy.filters.concurrency_limit import ConcurrencyLimit
 from proxy.filters.cors import Cors
 from proxy.filters.effects import ChoosePool, Effect, Reply
@@ -24,6 +25,7 @@ __all__ = [
     "FILTERS",
     "Act",
     "Action",
+    "BasicAuth",
     "ChoosePool",
     "ConcurrencyLimit",
     "Cors",

@@ -1,6 +1,7 @@
 """`pause` during a cut-over: what is held goes on to the new pool, and nothing is lost."""
 
 import asyncio
+import signal
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -79,7 +80,7 @@ async def test_body_of_a_held_request_waits_with_the_client(sluice: Factory, ori
         if waiting() == before:
             break
     assert waiting() > 0
-    await client.close()
+    client.writer.transport.abort()  # there is more to send than will ever be taken
 
 
 async def test_who_is_held_too_long_is_refused_and_so_is_one_too_many(sluice: Factory, origin: Factory) -> None:
@@ -100,3 +101,27 @@ async def test_who_is_held_long_enough_goes_on_where_that_is_said(sluice: Factor
     back = await origin()
     proxy = await sluice(text(back.address, back.address, "{at_most: 100ms, then: go_on}"))
     assert (await proxy.ask(get("/held"))).status == 200
+
+
+async def test_request_held_across_a_hot_restart_goes_on_with_the_cut_over(
+    sluice: Factory, origin: Factory, api: Callable[..., Any]
+) -> None:
+    blue, green = await origin(answer=answer(b"blue")), await origin(answer=answer(b"green"))
+    proxy = await sluice(text(blue.address, green.address, "{at_most: 60s}"))
+    client = await proxy.connect()
+    assert (await client.ask(SEEN)).status == 204
+    await client.send(get("/held"))
+    assert (await proxy.ask(SEEN)).status == 204
+    before = proxy.worker
+    proxy.process.send_signal(signal.SIGUSR2)
+
+    def replaced(status: Any) -> bool:
+        states = {worker["pid"]: worker["state"] for worker in status["workers"]}
+        return states.pop(before, None) == "draining" and list(states.values()) == ["ready"]
+
+    await api(proxy).until("/v1/status", replaced)
+    await cut_over(proxy, api)
+    held = await client.response()
+    assert (held.status, held.body, held.one(b"connection")) == (200, b"green", b"close")
+    assert blue.requests == []
+    await client.close()
