@@ -81,6 +81,7 @@ async def test_body_of_a_held_request_waits_with_the_client(sluice: Factory, ori
             break
     assert waiting() > 0
     client.writer.transport.abort()  # there is more to send than will ever be taken
+    await client.close()
 
 
 async def test_who_is_held_too_long_is_refused_and_so_is_one_too_many(sluice: Factory, origin: Factory) -> None:
