@@ -49,7 +49,9 @@ class EndpointReport(Struct, frozen=True):
 
 
 class WorkerReport(Struct, frozen=True):
-    """Everything. `refusals` are replies of our own by reason, `connections` those of clients by listener."""
+    """Everything. `refusals` are replies of our own by reason, `connections` those of clients by listener.
+
+    `log_dropped` are lines of the access log that were lost."""
 
     pools: tuple[PoolReport, ...]
     endpoints: tuple[EndpointReport, ...]
@@ -57,6 +59,7 @@ class WorkerReport(Struct, frozen=True):
     refusals: dict[str, int]
     connections: dict[str, int]
     tunnels: int
+    log_dropped: int = 0
 
 
 def encode(report: WorkerReport) -> bytes:

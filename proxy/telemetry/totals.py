@@ -39,6 +39,7 @@ class Totals:
     pools: dict[PoolKey, PoolTotals] = field(default_factory=dict)
     unrouted: list[int] = field(default_factory=lambda: [0] * 6)
     replies: Counter[str] = field(default_factory=Counter)
+    log_dropped: int = 0
 
     def add(self, report: WorkerReport) -> None:
         """Add one worker's."""
@@ -46,6 +47,7 @@ class Totals:
             self.pools.setdefault((pool.service, pool.pool), PoolTotals()).add(pool)
         self.unrouted = [mine + its for mine, its in zip(self.unrouted, report.unrouted, strict=True)]
         self.replies.update(report.refusals)
+        self.log_dropped += report.log_dropped
 
 
 class Ledger:
@@ -85,6 +87,7 @@ def _merge(into: Totals, other: Totals) -> None:
         mine.failures.update(pool.failures)
     into.unrouted = [a + b for a, b in zip(into.unrouted, other.unrouted, strict=True)]
     into.replies.update(other.replies)
+    into.log_dropped += other.log_dropped
 
 
 def _add(histogram: Histogram, durations: Durations) -> None:

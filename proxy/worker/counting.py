@@ -11,8 +11,8 @@ from proxy.pools.state import PoolState
 from proxy.telemetry.report import Durations, EndpointReport, PoolReport, WorkerReport, encode
 
 
-def counted(plane: Plane, registry: EndpointRegistry, listeners: Iterable[Listener]) -> bytes:
-    """The worker's report, encoded."""
+def counted(plane: Plane, registry: EndpointRegistry, listeners: Iterable[Listener], log_dropped: int) -> bytes:
+    """The worker's report, encoded. `log_dropped` are lines that the access log has lost."""
     connections: Counter[str] = Counter()
     for listener in listeners:
         connections[listener.bind] += len(listener.connections)
@@ -24,6 +24,7 @@ def counted(plane: Plane, registry: EndpointRegistry, listeners: Iterable[Listen
             refusals=dict(plane.refusals),
             connections=dict(connections),
             tunnels=len(plane.tunnels),
+            log_dropped=log_dropped,
         )
     )
 

@@ -21,6 +21,7 @@ from proxy.pools.registry import EndpointRegistry
 from proxy.pools.slow_start import SlowStart
 from proxy.snapshot.compile import CompileError
 from proxy.snapshot.document import Document
+from proxy.worker.access_log import AccessLog
 from proxy.worker.counting import counted
 from proxy.worker.generations import Generations, OutOfStepError
 
@@ -36,6 +37,7 @@ class Worker:
         self._loop = loop
         self._registry = EndpointRegistry()
         self._generations = Generations(self._registry)
+        self._access_log = AccessLog(loop)
         self._slow_start = SlowStart()
         self._sockets: dict[str, socket.socket] = {}
         self._tasks: set[asyncio.Task[None]] = set()
@@ -76,6 +78,7 @@ class Worker:
                 self._later(self._commit(message.generation))
             case say.Abandon():
                 self._generations.abandon()
+                self._access_log.abandon()
             case say.Apply():
                 self._later(self._apply(message))
             case say.Health():
@@ -89,7 +92,12 @@ class Worker:
                 self._has_successor, self._closes = message.restart, message.closes
                 self._ending.set()
             case _:
-                pass  # meant for others, or of a later version
+                self._heed(message)
+
+    def _heed(self, message: say.Message | None) -> None:
+        """What comes seldom; all else is meant for others, or of a later version."""
+        if isinstance(message, say.Signalled) and message.what == "reopen":
+            self._access_log.reopen()
 
     def _later(self, work: Coroutine[Any, Any, None]) -> None:
         async def in_turn() -> None:
@@ -120,7 +128,8 @@ class Worker:
 
     async def _prepare(self, change: say.Prepare) -> None:
         try:
-            await self._generations.prepare(change.generation, change.base, change.parts, change.dropped)
+            document = await self._generations.prepare(change.generation, change.base, change.parts, change.dropped)
+            self._access_log.prepare(document.access_log)
         except (CompileError, OutOfStepError) as error:
             self._refuse(change.generation, error)
         else:
@@ -165,6 +174,7 @@ class Worker:
             wheel.run(self.plane.wheel, self._loop.call_later, self._loop.time)
         else:
             self.plane.snapshot = snapshot
+        self._access_log.use(document.access_log, self.plane)
         self._listen(self.plane, document)
         _close_idle(gone)
         self._warm_up()
@@ -252,7 +262,9 @@ class Worker:
 
     def _counted(self) -> bytes:
         self._tidy()
-        return counted(self.plane, self._registry, self._all_listeners()) if self.plane else b""
+        if self.plane is None:
+            return b""
+        return counted(self.plane, self._registry, self._all_listeners(), self._access_log.dropped)
 
     def _tidy(self) -> None:
         """Drains that are over, endpoints that were removed and are empty now, and slow starts; when somebody asks."""
@@ -296,6 +308,7 @@ class Worker:
             for connection in tuple(listener.connections):
                 connection.close()
         await plane.close()
+        await self._access_log.close()
 
     def _is_busy(self) -> bool:
         return bool(self.plane and self.plane.tunnels) or any(each.is_busy for each in self._all_listeners())
