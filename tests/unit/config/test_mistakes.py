@@ -145,7 +145,7 @@ MISTAKES = [
             "2:47: unknown key 'iff' (did you mean if?)",
             "2:64: '2' is not a share between 0% and 100% (write it like 10%, 0.5% or 0.1)",
             "2:80: '600' is not a range of statuses (write it like 200 or 200-399)",
-            "2:86: unknown key 'slower_then' (did you mean slower_than?)",
+            "2:85: unknown key 'slower_then' (did you mean slower_than?)",
         ],
     ),
     (
