@@ -4,6 +4,7 @@
     .venv/bin/python bench/hot_path.py                # the parser at hand
     SLUICE_PURE=1 .venv/bin/python bench/hot_path.py  # the plain one
     .venv/bin/python bench/hot_path.py --profile      # where it goes
+    .venv/bin/python bench/hot_path.py --access-log json  # with a line in a file for each; or combined, or a format
 
 What a real worker spends beyond this is the event loop and the kernel (side by side with peers: README.md here).
 """
@@ -24,8 +25,10 @@ from proxy.dataplane.upstream import Upstream
 from proxy.http1.parser import BUILD
 from proxy.pools.registry import EndpointRegistry
 from proxy.snapshot.compile import compile_snapshot
+from proxy.snapshot.document import AccessLog as Settings
 from proxy.snapshot.document import Document, Endpoint, Plugin, Pool, Route, Service, Timeouts
 from proxy.snapshot.document import Listener as ListenerPart
+from proxy.worker.access_log import AccessLog
 
 SMALL = b"GET / HTTP/1.1\r\nHost: 127.0.0.1:9207\r\n\r\n"
 RESPONSE = (
@@ -108,10 +111,14 @@ def run(downstream: Downstream, upstreams: list[Upstream], requests: list[bytes]
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--profile", action="store_true")
+    parser.add_argument("--access-log", metavar="FORMAT")
     parser.add_argument("--count", type=int, default=20_000)
     args = parser.parse_args()
     loop = asyncio.new_event_loop()
     sides = rig(loop)
+    if args.access_log:
+        access_log = AccessLog(loop)
+        access_log.use(Settings("/dev/null", args.access_log), sides[0].plane)
     cases = {"small": [SMALL] * args.count, "varied": [varied(n) for n in range(args.count)]}
     for name, requests in cases.items():
         run(*sides, requests[:1000])

@@ -63,6 +63,7 @@ def effective(document: doc.Document, tree: Tree) -> dict[str, Any]:
         "filters": [_plugin(each, FILTERS) for each in document.filters],
         "routes": [_route(each) for each in document.routes],
     }
+    shown["access_log"] = "off" if document.access_log is None else _access_log(document.access_log)
     if document.store is not None:
         shown["store"] = {"path": document.store}
     if document.plugins is not None:
@@ -134,9 +135,25 @@ def _per_cent(share: float) -> float:
     return int(rounded) if rounded == int(rounded) else rounded
 
 
+def _access_log(settings: doc.AccessLog) -> dict[str, Any]:
+    found: dict[str, Any] = {
+        "path": settings.path, "format": settings.format, "sample": format_share(settings.sample)
+    }  # fmt: skip
+    only: dict[str, Any] = {}
+    if settings.statuses:
+        only["status"] = _ranges(settings.statuses)
+    if settings.slower_than is not None:
+        only["slower_than"] = format_duration(settings.slower_than)
+    return {**found, "if": only} if only else found
+
+
+def _ranges(found: tuple[tuple[int, int], ...]) -> str | list[str]:
+    ranges = [str(low) if low == high else f"{low}-{high}" for low, high in found]
+    return ranges[0] if len(ranges) == 1 else ranges
+
+
 def _health(health: doc.Health) -> dict[str, Any]:
-    ranges = [str(low) if low == high else f"{low}-{high}" for low, high in health.expect]
-    return {**_section(health, "expect"), "expect": ranges[0] if len(ranges) == 1 else ranges}
+    return {**_section(health, "expect"), "expect": _ranges(health.expect)}
 
 
 def _pool(pool: doc.Pool) -> dict[str, Any]:

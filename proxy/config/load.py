@@ -52,6 +52,14 @@ class Loaded:
         found = (one.place for one in bound(self.tree) if str(one.address) == address and not one.is_default)
         return next(found, Place(self.tree.place.file))
 
+    def place_of_access_log(self) -> Place:
+        """Where it says what requests are logged to."""
+        if self.tree is None:
+            raise LookupError("nothing was read that could have places")
+        section = self.tree.get("access_log", self.tree)
+        found: Tree = section.get("path", section) if isinstance(section, Mapping) else section
+        return found.place
+
 
 def load(path: Path, environ: Environ[str, str], loader: Loader | None = None) -> Loaded:
     """Read a file, or a directory of `*.yaml`; never raises for what is in it.

@@ -1,4 +1,4 @@
-"""Warnings: what is allowed and yet probably not meant, or has no effect in this version."""
+"""Warnings: what is allowed and yet probably not meant, or not wise."""
 
 from collections.abc import Iterator
 from itertools import pairwise
@@ -8,22 +8,13 @@ from proxy.config.problems import Problem
 from proxy.config.tree import Mapping, Scalar, shown
 
 _SHORTEST_KEY: Final = 16
-_NO_EFFECT: Final = "has no effect in this version"
-_LATER: Final = ("access_log",)
 
 
 def notices(root: Mapping) -> Iterator[Problem]:
     """Every warning about a configuration that is otherwise right."""
-    yield from _without_effect(root)
     yield from _cookie_notices(root)
     yield from _unused_services(root)
     yield from _unreachable_routes(root)
-
-
-def _without_effect(root: Mapping) -> Iterator[Problem]:
-    for name in _LATER:
-        if name in root and root[name] != "off":
-            yield root.keys_[name].place.problem(f"{name} {_NO_EFFECT}")
 
 
 def _cookie_notices(root: Mapping) -> Iterator[Problem]:

@@ -4,12 +4,13 @@ from typing import Annotated
 
 from pydantic import Field
 
+from proxy.config.access_log import AnyAccessLog
 from proxy.config.listeners import Admin, Dns, Listener, Plugins, Restart, Shutdown, Status, Store
 from proxy.config.routes import Route
 from proxy.config.services import AnyFilter, Service
 from proxy.config.shapes import OrOff, Section
 from proxy.config.tree import Scalar
-from proxy.config.values import MaybeText, Name, Secret, Written, whole
+from proxy.config.values import Name, Secret, Written, whole
 
 _WORKERS = whole(1, 1024)
 
@@ -35,7 +36,7 @@ class Root(Section):
     shutdown: Shutdown = Field(default=Shutdown(), description="How the proxy ends.")
     restart: Restart = Field(default=Restart(), description="How a restart ends the old processes.")
     dns: Dns = Field(default=Dns(), description="How host names are resolved.")
-    access_log: MaybeText = Field(default=None, description="Where requests are logged.")
+    access_log: AnyAccessLog = Field(default=None, description="Where requests are logged.")
     plugins: Plugins | None = Field(default=None, description="Where classes of your own are.")
     services: dict[Name, Service] = Field(default={}, description="What routes lead to, by name.")
     filters: list[AnyFilter] = Field(default=[], description="What is changed on every request, before routing.")

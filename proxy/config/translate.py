@@ -6,6 +6,7 @@ from msgspec import Struct
 from pydantic import BaseModel
 
 from proxy.config import split
+from proxy.config.access_log import AccessLog
 from proxy.config.listeners import Admin, Listener
 from proxy.config.root import Root
 from proxy.config.routes import ACTION_NAMES, Destination
@@ -32,7 +33,7 @@ def to_document(root: Root) -> document.Document:
         shutdown=_same(document.Shutdown, root.shutdown),
         restart_grace=root.restart.grace,
         dns_interval=root.dns.interval,
-        access_log=root.access_log,
+        access_log=None if root.access_log is None else _access_log(root.access_log),
     )
 
 
@@ -61,6 +62,17 @@ def _admin(admin: Admin) -> document.Admin:
     bind = default.bind if admin.bind is None else str(admin.bind)
     tokens = (document.AdminToken(each.name, each.value, tuple(each.can)) for each in admin.tokens)
     return document.Admin(bind, admin.token, tuple(admin.hosts), tuple(tokens))
+
+
+def _access_log(section: AccessLog) -> document.AccessLog:
+    only = section.condition
+    return document.AccessLog(
+        path=section.path,
+        format=section.format,
+        sample=(1.0 if only is None else 0.0) if section.sample is None else section.sample,
+        statuses=() if only is None or only.status is None else _ranges(only.status),
+        slower_than=None if only is None else only.slower_than,
+    )
 
 
 def _service(name: str, service: Service) -> document.Service:

@@ -19,7 +19,7 @@ from proxy.control.fleet import BindError
 from proxy.control.refusal import Refusal
 from proxy.control.store import Store, StoreInUseError, default_path
 from proxy.control.watch import Watch
-from proxy.controller.file import ConfigFile, bind_problems, told
+from proxy.controller.file import ConfigFile, bind_problems, log_problems, told
 from proxy.controller.fleet import ChannelFleet, own_binds
 from proxy.controller.notes import Notes
 from proxy.controller.running import Before, Process, Running
@@ -100,8 +100,8 @@ class Controller:
 
     async def _take_first(self, running: Running, file: ConfigFile, loaded: Loaded, last: Document | None) -> None:
         """Bring the file into force or, where it or its addresses cannot be had just now, the last one that was."""
-        problems = told(loaded.problems)
-        if loaded.document is not None:
+        problems = told(loaded.problems) or log_problems(loaded)
+        if loaded.document is not None and not problems:
             try:
                 await running.start(loaded.document)
             except BindError as error:

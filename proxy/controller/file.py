@@ -15,6 +15,7 @@ from proxy.config.problems import Problem
 from proxy.control.fleet import BindError
 from proxy.control.refusal import Refusal
 from proxy.control.views import CheckView, ReloadCounts
+from proxy.core.appending import open_log, reason
 from proxy.plugins.library import loaded_library
 from proxy.snapshot.document import Document
 
@@ -104,6 +105,28 @@ def bind_problems(loaded: Loaded, error: BindError) -> tuple[str, ...]:
         problem = place.problem(f"cannot listen on {address}: {why}", _remedy(why))
         problems.append(str(loaded.hide(problem)))
     return tuple(problems)
+
+
+def log_problems(loaded: Loaded) -> tuple[str, ...]:
+    """What is wrong where the file wants a log that cannot be opened; workers are the ones who would find it."""
+    settings = None if loaded.document is None else loaded.document.access_log
+    if settings is None:
+        return ()
+    try:
+        os.close(open_log(settings.path))
+    except OSError as error:
+        return worker_problems(loaded, (f"access_log: {settings.path} cannot be opened: {reason(error)}",))
+    return ()
+
+
+def worker_problems(loaded: Loaded, problems: tuple[str, ...]) -> tuple[str, ...]:
+    """What workers refuse, with its place where it can be told."""
+    return tuple(
+        str(loaded.hide(loaded.place_of_access_log().problem(text.removeprefix("access_log: "))))
+        if text.startswith("access_log: ")
+        else text
+        for text in problems
+    )
 
 
 def _remedy(why: str) -> str:

@@ -19,7 +19,7 @@ from proxy.control.persisting import write_split
 from proxy.control.refusal import Refusal
 from proxy.control.store import Store
 from proxy.control.views import CheckView, ReloadCounts, ReloadView, per_cent
-from proxy.controller.file import ConfigFile, bind_problems, told
+from proxy.controller.file import ConfigFile, bind_problems, told, worker_problems
 from proxy.controller.fleet import ChannelFleet, worker_count
 from proxy.controller.notes import Keeper, Notes
 from proxy.core.version import version
@@ -149,6 +149,11 @@ class Running:
         except BindError as error:
             self.reject(bind_problems(loaded, error))
             raise Refusal(422, "an address cannot be had, and nothing was changed", file.problems) from error
+        except Refusal as error:
+            if error.problems:
+                self.reject(worker_problems(loaded, error.problems))
+                raise Refusal(error.status, error.detail, file.problems) from error
+            raise
         file.take(loaded, changed=changed)
         self._keeper.keep_file(loaded.document)
         await self._process.leave(self.control.document)

@@ -13,6 +13,7 @@ from math import inf
 from typing import TYPE_CHECKING, Final, cast
 
 from proxy.dataplane.closing import Lingering, reset_on_close
+from proxy.dataplane.ending import tell_refused
 from proxy.dataplane.exchange import Exchange
 from proxy.dataplane.forwarding import Origin
 from proxy.dataplane.pace import WINDOW, is_too_slow
@@ -20,7 +21,7 @@ from proxy.dataplane.pieces import write_pieces
 from proxy.dataplane.replies import own, text_reply
 from proxy.dataplane.request_body import RequestBody
 from proxy.dataplane.request_reading import BODY, CLOSED, DRAIN, HEAD, WAIT, take_body, take_head, throw_away
-from proxy.http1.message import ResponseHead
+from proxy.http1.message import RequestHead, ResponseHead
 from proxy.http1.writing import End, chunk, last_chunk, response_framing
 
 if TYPE_CHECKING:
@@ -363,11 +364,12 @@ class Downstream(asyncio.Protocol):
         self.keep = False
         exchange.spoil(reason, status, message)
 
-    def refuse(self, status: int, reason: str, message: str) -> None:
-        """Answer a request that never became an exchange, and close."""
+    def refuse(self, status: int, reason: str, message: str, asked: RequestHead | None = None) -> None:
+        """Answer a request that never became an exchange, and close. `asked` is its head, where it had one."""
         self.keep = False
         head, body = text_reply(status, reason, message)
         self.plane.count_refusal(reason)
+        tell_refused(self, asked, status, reason, len(body))
         self.respond(head, body, True)
         self.linger()
 

@@ -6,9 +6,11 @@ from typing import TYPE_CHECKING, Final
 
 from proxy.dataplane.copies import give_up_copies
 from proxy.http1 import fields
+from proxy.http1.message import RequestHead
 from proxy.telemetry.record import Record
 
 if TYPE_CHECKING:
+    from proxy.dataplane.downstream import Downstream
     from proxy.dataplane.exchange import Exchange
 
 log = logging.getLogger("sluice")
@@ -29,6 +31,42 @@ def tell(exchange: "Exchange", seconds: float) -> None:
         except Exception:
             # Whoever writes it down must not keep the client's connection from going on.
             log.exception("the end of %r was not noted", exchange)
+
+
+def tell_refused(connection: "Downstream", head: RequestHead | None, status: int, reason: str, sent: int) -> None:
+    """Tell the log of a request that never became an exchange; without a `head` only who sent it is known."""
+    plane = connection.plane
+    if plane.on_end is not None:
+        plane.on_end(_refused(connection, head, status, reason, sent))
+
+
+def _refused(connection: "Downstream", head: RequestHead | None, status: int, reason: str, sent: int) -> Record:
+    return Record(
+        time=connection.plane.wall(),
+        client=connection.client,
+        scheme=b"http",
+        method=head.method if head is not None else b"",
+        target=head.target if head is not None else b"",
+        host=head.host if head is not None else b"",
+        minor=head.minor if head is not None else -1,
+        status=status,
+        reason=reason,
+        route="",
+        service="",
+        pool="",
+        endpoint="",
+        attempts=0,
+        bucket=None,
+        connect=None,
+        first_byte=None,
+        total=0.0,
+        received=0,
+        sent=sent,
+        request_id=b"",
+        trace_id=b"",
+        user_agent=(head.get(b"user-agent") or b"") if head is not None else b"",
+        referer=(head.get(b"referer") or b"") if head is not None else b"",
+    )
 
 
 def record_of(exchange: "Exchange", seconds: float) -> Record:

@@ -47,7 +47,7 @@ def take_head(connection: "Downstream", data: bytes) -> bytes:
     if length > 0:
         limit = listener.limits.body
         if limit is not None and length > limit:
-            connection.refuse(*own("body_too_large"))
+            connection.refuse(*own("body_too_large"), head)
             return b""
     plane = connection.plane
     origin = connection.origin or _meet(connection)
@@ -77,7 +77,7 @@ def _read_head(connection: "Downstream", data: bytes) -> RequestHead | None:
             connection.watch(connection.plane.wheel.now + connection.listener.limits.head_timeout)
         connection.buffer = data
     elif head.method == b"CONNECT":
-        connection.refuse(*own("connect_unsupported"))
+        connection.refuse(*own("connect_unsupported"), head)
         return None
     return head
 
@@ -92,7 +92,7 @@ def _begin_with_body(connection: "Downstream", exchange: Exchange, head: Request
         piece = body.take(rest)
     except MessageError as error:
         connection.exchange = None
-        connection.refuse(error.status, error.reason, str(error))
+        connection.refuse(error.status, error.reason, str(error), head)
         return b""
     if not body.is_complete:
         connection.watch_body()

@@ -69,6 +69,20 @@ class Shutdown(Struct, frozen=True):
     grace: float = 25.0
 
 
+class AccessLog(Struct, frozen=True):
+    """Where requests are logged, how, and which. `path` is absolute, or `stdout` or `stderr`.
+
+    `format` is `json`, `combined` or a text with {fields} (proxy.telemetry.access_log). Logged are those with one of
+    the `statuses` (inclusive ranges) or slower than so many seconds, and of the others the share `sample`.
+    """
+
+    path: str
+    format: str = "json"
+    sample: float = 1.0
+    statuses: tuple[tuple[int, int], ...] = ()
+    slower_than: float | None = None
+
+
 class Endpoint(Struct, frozen=True):
     """One address of a pool and its weight among the pool's endpoints.
 
@@ -219,7 +233,7 @@ class Document(Struct, frozen=True):
     shutdown: Shutdown = Shutdown()
     restart_grace: float = 3_600.0
     dns_interval: float = 5.0
-    access_log: str | None = None
+    access_log: AccessLog | None = None
     plugins: PluginFiles | None = None
 
     @property

@@ -76,6 +76,9 @@ class _Sighted(Collector):
         yield _by("sluice_workers", "Worker processes now, by state.", "state", sight.workers)
         yield from _of_plugins(sight.totals)
         yield _counts("sluice_replies", "Replies of our own, by reason.", "reason", sight.totals.replies)
+        dropped = CounterMetricFamily("sluice_access_log_dropped", "Lines of the access log that were lost.")
+        dropped.add_metric([], sight.totals.log_dropped)
+        yield dropped
         yield _counts("sluice_config_reloads", "Reloads of the configuration, by result.", "result", sight.reloads)
         yield _one("sluice_config_generation", "The generation in force.", sight.generation)
         restarts = CounterMetricFamily("sluice_worker_restarts", "Workers that died and were replaced.")

@@ -9,9 +9,10 @@ class Record(Struct, frozen=True, gc=False):
     `time` is when it began, in seconds since 1970. `target` and `host` are what the client asked for, before any
     filter. `status` is what the client was sent (499: it left before), `reason` the token of a reply of our own or of
     what went wrong. Names are "" where there is none: of the route, service, pool and endpoint that had it last.
-    `bucket` is the user's where the service is sticky. Durations are seconds: `connect` until a new connection was
-    there (None: one was at hand), `first_byte` from the last attempt's beginning to its response (None: none came),
-    `total` from the request's head to the end of the response. `received` and `sent` are bytes of bodies.
+    Of what was no request, `minor` is -1, and all that is not known is empty. `bucket` is the user's where the service
+    is sticky. Durations are seconds: `connect` until a new connection was there (None: one was at hand), `first_byte`
+    from the last attempt's beginning to its response (None: none came), `total` from the request's head to the end of
+    the response. `received` and `sent` are bytes of bodies.
     """
 
     time: float

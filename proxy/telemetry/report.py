@@ -75,7 +75,9 @@ class PluginReport(Struct, frozen=True):
 
 
 class WorkerReport(Struct, frozen=True):
-    """Everything. `refusals` are replies of our own by reason, `connections` those of clients by listener."""
+    """Everything. `refusals` are replies of our own by reason, `connections` those of clients by listener.
+
+    `log_dropped` are lines of the access log that were lost."""
 
     pools: tuple[PoolReport, ...]
     endpoints: tuple[EndpointReport, ...]
@@ -85,6 +87,7 @@ class WorkerReport(Struct, frozen=True):
     tunnels: int
     mirrors: tuple[MirrorReport, ...] = ()
     plugins: tuple[PluginReport, ...] = ()
+    log_dropped: int = 0
 
 
 def encode(report: WorkerReport) -> bytes:

@@ -80,6 +80,7 @@ class Totals:
     unrouted: list[int] = field(default_factory=lambda: [0] * 6)
     replies: Counter[str] = field(default_factory=Counter)
     plugins: dict[tuple[str, str], PluginTotals] = field(default_factory=dict)
+    log_dropped: int = 0
 
     def add(self, report: WorkerReport) -> None:
         """Add one worker's."""
@@ -93,6 +94,7 @@ class Totals:
             mine = self.plugins.setdefault((plugin.plugin, plugin.at), PluginTotals())
             mine.counters.update(plugin.counters)
             mine.failures.update(plugin.failures)
+        self.log_dropped += report.log_dropped
 
 
 class Ledger:
@@ -138,6 +140,7 @@ def _merge(into: Totals, other: Totals) -> None:
         its.failures.update(plugin.failures)
     into.unrouted = _sum(into.unrouted, other.unrouted)
     into.replies.update(other.replies)
+    into.log_dropped += other.log_dropped
 
 
 def _sum(some: Sequence[int], others: Sequence[int]) -> list[int]:

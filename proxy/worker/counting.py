@@ -28,8 +28,9 @@ def counted(
     listeners: Iterable[Listener],
     states: States,
     plugins: tuple[PluginReport, ...] = (),
+    log_dropped: int = 0,
 ) -> bytes:
-    """The worker's report, encoded."""
+    """The worker's report, encoded. `log_dropped` are lines that the access log has lost."""
     connections: Counter[str] = Counter()
     for listener in listeners:
         connections[listener.bind] += len(listener.connections)
@@ -43,6 +44,7 @@ def counted(
             tunnels=len(plane.tunnels),
             mirrors=tuple(_mirror(kept) for _, kept in states.items() if isinstance(kept, MirrorCounters)),
             plugins=plugins,
+            log_dropped=log_dropped,
         )
     )
 

@@ -45,8 +45,10 @@ class Generations:
         """The generation in force; 0 before the first."""
         return self.snapshot.generation if self.snapshot else 0
 
-    async def prepare(self, generation: int, base: int, parts: Mapping[str, bytes], dropped: tuple[str, ...]) -> None:
-        """Compile what `parts` and `dropped` make of the generation `base` (-1: of nothing).
+    async def prepare(
+        self, generation: int, base: int, parts: Mapping[str, bytes], dropped: tuple[str, ...]
+    ) -> Document:
+        """Compile what `parts` and `dropped` make of the generation `base` (-1: of nothing); its document.
 
         CompileError where that has problems, OutOfStepError where `base` is not in force.
         """
@@ -64,6 +66,7 @@ class Generations:
             gc.enable()
         await self.hosts.open_new(prepared[0], self.snapshot)
         self._prepared = prepared
+        return document
 
     async def _walk(self, steps: Generator[None, None, Snapshot]) -> Snapshot:
         began = time.monotonic()  # the loop's own clock stands still within a turn

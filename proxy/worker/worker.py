@@ -21,6 +21,7 @@ from proxy.pools.registry import EndpointRegistry
 from proxy.pools.slow_start import SlowStart
 from proxy.snapshot.compile import CompileError
 from proxy.snapshot.document import Document
+from proxy.worker.access_log import AccessLog
 from proxy.worker.counting import counted
 from proxy.worker.generations import Generations, OutOfStepError
 from proxy.worker.spending import Spending
@@ -38,6 +39,7 @@ class Worker:
         self._loop = loop
         self._registry = EndpointRegistry()
         self._generations = Generations(self._registry)
+        self._access_log = AccessLog(loop)
         self._slow_start = SlowStart()
         self._watchdog = Watchdog(loop)
         self._sockets: dict[str, socket.socket] = {}
@@ -77,7 +79,7 @@ class Worker:
             case say.Prepare() | say.Commit() | say.Apply():
                 self._later(self._change(message))
             case say.Abandon():
-                self._later(self._generations.abandon())
+                self._later(self._abandon())
             case say.Health():
                 self._take_health(message.report)
                 self._link.send(frame.peer, say.Informed(message.number))
@@ -91,7 +93,12 @@ class Worker:
                 self._has_successor, self._closes = message.restart, message.closes
                 self._ending.set()
             case _:
-                pass  # meant for others, or of a later version
+                self._heed(message)
+
+    def _heed(self, message: say.Message | None) -> None:
+        """What comes seldom; all else is meant for others, or of a later version."""
+        if isinstance(message, say.Signalled) and message.what == "reopen":
+            self._access_log.reopen()
 
     def _later(self, work: Coroutine[Any, Any, None]) -> None:
         async def in_turn() -> None:
@@ -125,6 +132,10 @@ class Worker:
         self._take_health(start.health)
         self._link.send(MASTER, say.Ready(start.generation))
 
+    async def _abandon(self) -> None:
+        await self._generations.abandon()
+        self._access_log.abandon()
+
     async def _change(self, change: say.Prepare | say.Commit | say.Apply) -> None:
         match change:
             case say.Prepare():
@@ -136,7 +147,8 @@ class Worker:
 
     async def _prepare(self, change: say.Prepare) -> None:
         try:
-            await self._generations.prepare(change.generation, change.base, change.parts, change.dropped)
+            document = await self._generations.prepare(change.generation, change.base, change.parts, change.dropped)
+            self._access_log.prepare(document.access_log)
         except (CompileError, OutOfStepError) as error:
             self._refuse(change.generation, error)
         else:
@@ -184,6 +196,7 @@ class Worker:
             self.plane.snapshot = snapshot
             self.plane.shadows.leave_what_ends()
         (self._watchdog.stop if self._generations.hosts.is_empty else self._watchdog.start)()
+        self._access_log.use(document.access_log, self.plane)
         self._listen(self.plane, document)
         _close_idle(gone)
         self._warm_up()
@@ -279,8 +292,8 @@ class Worker:
         self._tidy()
         if self.plane is None:
             return b""
-        kept = self._generations.states
-        return counted(self.plane, self._registry, self._all_listeners(), kept, self._generations.hosts.reports())
+        kept, plugins = self._generations.states, self._generations.hosts.reports()
+        return counted(self.plane, self._registry, self._all_listeners(), kept, plugins, self._access_log.dropped)
 
     def _tidy(self) -> None:
         """Drains that are over, endpoints that were removed and are empty now, and slow starts; when somebody asks."""
@@ -324,6 +337,7 @@ class Worker:
             for connection in tuple(listener.connections):
                 connection.close()
         await plane.close()
+        await self._access_log.close()
         self._watchdog.stop()
         await self._generations.hosts.close()
 

@@ -46,7 +46,7 @@ cookie_keys: [one, two]
 shutdown: {delay: 1s, idle: 2s, grace: 3s}
 restart: {grace: 2h}
 dns: {interval: 1m}
-access_log: json
+access_log: {path: a.log, format: '{status}', sample: 10%, if: {status: [404, 500-599], slower_than: 1s}}
 filters: [{response_headers: {set: {x-a: 1}}}]
 services:
   s:
@@ -134,7 +134,7 @@ routes:
         shutdown=doc.Shutdown(1.0, 2.0, 3.0),
         restart_grace=7200.0,
         dns_interval=60.0,
-        access_log="json",
+        access_log=doc.AccessLog(f"{tmp_path}/a.log", "{status}", 0.1, ((404, 404), (500, 599)), 1.0),
     )
     made = document(loaded, text)
     assert made == expected

@@ -132,10 +132,26 @@ MISTAKES = [
             "2:1: unknown key 'rollouts' (not in this version)",
             "3:1: unknown key 'flags' (not in this version)",
             "4:10: '0' is not between 1 and 1024",
-            "5:13: one value belongs here, not a list",
+            "5:13: a mapping belongs here, not a list (write key: value, one to a line, or {key: value})",
             "6:16: the secret is empty, or holds more than printable ASCII (make one: openssl rand -hex 32)",
             "6:28: 'a/b' is not a host (write it without scheme, port and path)",
         ],
+    ),
+    (
+        "listeners: [{bind: 127.0.0.1:8080}]",
+        "listeners: [{bind: 127.0.0.1:8080}]\naccess_log: {path: a.log, format: '{statsu}', iff: {}, sample: 2, if: {status: 600, slower_then: 1s}}",
+        [
+            "2:35: there is no field {statsu} (there is time, client, scheme, method, target, host, protocol, status, reason, route, service, pool, endpoint, attempts, bucket, connect, first_byte, total, received, sent, request_id, trace_id, user_agent, referer, path, request, clf_time, bytes)",
+            "2:47: unknown key 'iff' (did you mean if?)",
+            "2:64: '2' is not a share between 0% and 100% (write it like 10%, 0.5% or 0.1)",
+            "2:80: '600' is not a range of statuses (write it like 200 or 200-399)",
+            "2:85: unknown key 'slower_then' (did you mean slower_than?)",
+        ],
+    ),
+    (
+        "listeners: [{bind: 127.0.0.1:8080}]",
+        "listeners: [{bind: 127.0.0.1:8080}]\naccess_log: {path: a.log, if: {}}",
+        ["2:31: no condition stands here (write status: 500-599, slower_than: 1s, or both)"],
     ),
     (
         "listeners: [{bind: 127.0.0.1:8080}]",

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import pytest
 
 WARNINGS = [
-    ("listeners:", "access_log: json\nlisteners:", ["1:1: access_log has no effect in this version"]),
+    ("listeners:", "access_log: a.log\nlisteners:", []),
     ("listeners:", "access_log: off\nstatus: off\nlisteners:", []),
     ("listeners:", "workers: 1\nlisteners:", []),
     ("    split:", "    health: off\n    slow_start: off\n    split:", []),
