@@ -68,7 +68,7 @@ async def test_held_requests_are_answered_by_the_new_pool(
 
 async def test_body_of_a_held_request_waits_with_the_client(sluice: Factory, origin: Factory) -> None:
     back = await origin()
-    proxy = await sluice(text(back.address, back.address, "{at_most: 60s}"))
+    proxy = await sluice(text(back.address, back.address, "{at_most: 60s}") + "shutdown: {grace: 0s}\n")
     client = await proxy.connect()
     await client.send(b"POST /up HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n" % BIG)
     client.writer.write(bytes(BIG))
