@@ -5,8 +5,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 BUILD := $(if $(filter 1,$(SLUICE_PURE)),plain,accelerated)
 STAMP := $(VENV)/.installed-$(BUILD)
-# One test at a time more than there are processors, as some wait; e.g. `make test JOBS=0` for all in one process.
-JOBS ?= $(shell $(PYTHON) -c 'import os; print((os.cpu_count() or 1) + 1)')
+# Two tests at a time more than there are processors, as some wait; e.g. `make test JOBS=0` for all in one process.
+JOBS ?= $(shell $(PYTHON) -c 'import os; print((os.cpu_count() or 1) + 2)')
 PYTEST := $(BIN)/pytest -n $(JOBS) --dist worksteal
 CODE := proxy tests setup.py $(wildcard bench config/plugins)
 

@@ -79,7 +79,7 @@ CASES: dict[str, tuple[Plugin, ...]] = {
 }
 TURNED: dict[str, tuple[Plugin, ...]] = {
     "plug-in, async": plugin(Later),
-    "mirror": (Plugin("mirror", {"to": "green"}),),
+    "mirror": (Plugin("mirror", {"pool": "green"}),),
 }
 
 
