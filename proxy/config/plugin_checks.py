@@ -3,10 +3,10 @@
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from msgspec.structs import replace
-from pydantic import TypeAdapter, ValidationError
+from pydantic import ValidationError
 
 from proxy.config.diagnosis import diagnose
 from proxy.config.plugins import options_type
@@ -16,6 +16,9 @@ from proxy.filters.site import Classes
 from proxy.plugins.files import PluginFiles
 from proxy.plugins.library import made
 from proxy.snapshot.document import PLUGIN, Document, Plugin
+
+if TYPE_CHECKING:
+    from pydantic import TypeAdapter
 
 MAX_BYTES: Final = 4 * 1024 * 1024  # of all files together
 
@@ -73,6 +76,8 @@ class _Check:
             return plugin
         tree = written.section(PLUGIN)
         use = tree.scalar("use") or written
+        from pydantic import TypeAdapter  # noqa: PLC0415 - 0.2 MiB for who has plug-ins
+
         try:
             cls = self.classes.get(plugin.options["use"])
             adapter = TypeAdapter(options_type(cls, made))

@@ -5,7 +5,6 @@ the close: the client is connected, asks, and is reset. With the door shut its S
 another a second later, and is refused, or is served by whoever listens then.
 """
 
-import ctypes
 import socket
 from contextlib import suppress
 from struct import pack
@@ -29,6 +28,8 @@ def shut(sock: socket.socket) -> None:
     """
     if sock.family not in (socket.AF_INET, socket.AF_INET6):
         return
+    import ctypes  # noqa: PLC0415 - 0.3 MiB that nobody needs before the end
+
     program = ctypes.create_string_buffer(b"".join(pack("=HBBI", *row) for row in _PROGRAM))
     with suppress(OSError):
         sock.setsockopt(socket.SOL_SOCKET, _SO_ATTACH_FILTER, pack("HP", len(_PROGRAM), ctypes.addressof(program)))

@@ -2,8 +2,10 @@
 
 import asyncio
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from typing import Final, TypeVar
+from typing import TYPE_CHECKING, Final, TypeVar
+
+if TYPE_CHECKING:
+    from concurrent.futures import ThreadPoolExecutor
 
 T = TypeVar("T")
 
@@ -24,6 +26,8 @@ class Workshop:
         if self._taken >= THREADS + MOST_WAITING:
             return None
         if self._threads is None:
+            from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415 - few proxies need any thread
+
             self._threads = ThreadPoolExecutor(THREADS, "workshop")
         self._taken += 1
         future = self._loop.run_in_executor(self._threads, work)

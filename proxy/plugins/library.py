@@ -1,15 +1,13 @@
 """Plug-in classes by `module:Class`: from the configuration's files, under a name for each version, or installed."""
 
 import importlib
-import importlib.util
 import inspect
 import sys
 import threading
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import fields, is_dataclass
-from importlib.abc import InspectLoader, MetaPathFinder
 from importlib.machinery import ModuleSpec
-from types import CodeType, ModuleType
+from types import ModuleType
 from typing import Any, Final, get_type_hints
 
 import msgspec
@@ -21,8 +19,8 @@ _HOOKS: Final = {"on_request": 2, "on_response": 2, "on_end": 1}
 PATIENCE: Final = 10.0  # seconds for an import
 
 
-class _Loader(InspectLoader):
-    """Runs one module's text."""
+class _Loader:
+    """Runs one module's text. Not of importlib.abc's classes: that import alone takes a MiB."""
 
     def __init__(self, text: str, file: str, *, package: bool) -> None:
         self._text = text
@@ -32,18 +30,18 @@ class _Loader(InspectLoader):
     def get_source(self, _fullname: str) -> str:
         return self._text
 
-    def get_code(self, _fullname: str) -> CodeType:
-        return compile(self._text, self._file, "exec", dont_inherit=True)
-
     def is_package(self, _fullname: str) -> bool:
         return self._package
 
+    def create_module(self, _spec: ModuleSpec) -> None:
+        """As the import system makes one."""
+
     def exec_module(self, module: ModuleType) -> None:
         module.__file__ = self._file
-        super().exec_module(module)
+        exec(compile(self._text, self._file, "exec", dont_inherit=True), module.__dict__)  # noqa: S102 - it is asked for
 
 
-class _Finder(MetaPathFinder):
+class _Finder:
     """Finds the modules of every version there is."""
 
     def __init__(self) -> None:
@@ -61,7 +59,7 @@ class _Finder(MetaPathFinder):
         if name and name not in sources.modules and not package:
             return None
         loader = _Loader(sources.modules.get(name, ""), file, package=package)
-        return importlib.util.spec_from_loader(fullname, loader, origin=file, is_package=package)
+        return ModuleSpec(fullname, loader, origin=file, is_package=package)  # type: ignore[arg-type]  # see _Loader
 
 
 _FINDER: Final = _Finder()
