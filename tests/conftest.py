@@ -306,6 +306,14 @@ class Sluice:
         finally:
             await client.close()
 
+    async def caught_up(self) -> None:
+        """Wait until a proxy of one worker has read all that its connections had sent, or ended, before this call.
+
+        The worker takes what is ready in the order in which it came, and this is one more request. (An answer of
+        the admin says nothing of that: the admin lives in another process.)
+        """
+        assert (await self.ask(b"GET / HTTP/1.1\r\n\r\n")).status == 400
+
     async def admin(self, path: str) -> int:
         """The status that the admin answers to GET; 0 where nobody listens."""
         try:

@@ -57,7 +57,7 @@ async def test_tunnel_has_a_place_in_its_pool_until_it_ends(proxied: Factory, en
         assert (await tunnel.ask(UPGRADE)).status == 101
         await waiting.send(GET)
         if not is_idle:
-            assert await sluice.admin("/readyz") == 200  # the proxy has seen who waits
+            await sluice.caught_up()
             full = await sluice.ask(GET)
             assert (full.status, full.one(b"x-sluice-reason")) == (503, b"overloaded")
             assert origin.received.count(GET[:16]) == origin.received.count(b"websocket") * 2 - 1
