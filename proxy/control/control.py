@@ -17,7 +17,7 @@ from proxy.control.desired import all_shares, desired, reconciled, shares_of, wi
 from proxy.control.fleet import Change, Fleet, Outcome
 from proxy.control.journal import Journal
 from proxy.control.refusal import Refusal, unknown
-from proxy.control.state import Drain, EndpointOverride, Past, Shares, State, same_shares
+from proxy.control.state import Course, Drain, EndpointOverride, Past, Shares, State, same_shares
 from proxy.control.views import per_cent
 from proxy.snapshot.document import Document, Endpoint, Pool, Service
 from proxy.snapshot.parts import hashes, parts, service_part
@@ -25,6 +25,7 @@ from proxy.snapshot.parts import hashes, parts, service_part
 log = logging.getLogger("sluice")
 
 DRAIN_DEADLINE: Final = 30.0
+_START: Final = "start"
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +36,15 @@ class Who:
     reason: str | None = None
     force: bool = False
     etag: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Steering:
+    """What a rollout wants of its service: what it has set up, if anything, and the split, if that is to change."""
+
+    course: Course | None
+    shares: Shares | None = None
+    move: bool = False
 
 
 class Keeper(Protocol):
@@ -91,6 +101,8 @@ class Control:
     async def take_file(self, file: Document, *, by: str = "file", reason: str | None = None) -> bool:
         """A new valid file: bring what it makes of the overrides into force. Was anything changed?"""
         async with self._lock:
+            if by != _START:
+                self._refuse_loss(file)
             before = {service.name: all_shares(service, self.state) for service in self.file.services}
             tables = self.state.tables
             state, ended = reconciled(file, self.state)
@@ -106,6 +118,20 @@ class Control:
             if changed:
                 self._note("config_applied", by, text=f"generation {self.generation}", reason=reason)
             return changed
+
+    def _refuse_loss(self, file: Document) -> None:
+        """422 where a rollout under way would lose a pool."""
+        pools = {service.name: {pool.name for pool in service.pools} for service in file.services}
+        problems = tuple(
+            f"services.{name}: pool {pool} is gone, but rollout {course.rollout} needs it; abort that first"
+            for name, course in self.state.courses.items()
+            for pool in (course.stable, course.candidate)
+            if pool not in pools.get(name, ())
+        )
+        if problems:
+            raise Refusal(
+                422, "a rollout under way needs what the file no longer has, and nothing was changed", problems
+            )
 
     async def refresh(self, why: str) -> None:
         """The same file and state again, because something around them has changed (an address of a host name)."""
@@ -154,6 +180,31 @@ class Control:
         async with self._lock:
             service = self._service(name, who)
             return await self._set_split(service, service.split, who, "reset")
+
+    # -- rollouts
+
+    async def steer(self, name: str, way: Steering, who: Who, kind: str = "rollout_split") -> Outcome:
+        """What a rollout wants in force, in one change; without a course it lets go of the service."""
+        async with self._lock:
+            service = self._service(name, who)
+            state = self.state.with_course(name, way.course)
+            is_small = _set_up(state.courses.get(name)) == _set_up(self.state.courses.get(name))
+            before = all_shares(service, state)
+            if way.shares is not None:
+                self._refuse_nowhere(service, way.shares, state, who)
+                state = self._with_split(service, way.shares, state, move=way.move)
+            if way.course is None:
+                stands = all_shares(service, state)
+                state, ended = reconciled(self.file, state)  # an edit that has waited for this takes effect
+                state = with_tables(state, self.file, self._splits_but(name, stands))
+                for each in ended:
+                    self._note("override_ended", who.name, service=each.service, text=each.what)
+            outcome = await self._publish_outcome(self.file, state, is_small=is_small)
+            after = all_shares(service, state)
+            if before != after:
+                changes = {"before": per_cent(before), "after": per_cent(after)}
+                self._note(kind, who.name, service=name, reason=who.reason, **changes)
+            return outcome
 
     # -- drains
 
@@ -352,19 +403,26 @@ class Control:
         self, service: Service, value: Shares, who: Who, kind: str, *, move: bool = False, table: bytes | None = None
     ) -> Outcome:
         before = all_shares(service, self.state)
-        state = self.state.with_split(service.name, service.split, value)
+        state = self._with_split(service, value, self.state, move=move, table=table)
+        after = all_shares(service, state)
+        return await self._small(state, who, kind, service.name, before=per_cent(before), after=per_cent(after))
+
+    def _with_split(
+        self, service: Service, value: Shares, state: State, *, move: bool, table: bytes | None = None
+    ) -> State:
+        """The state with another split; what it was before is what undo brings back."""
+        before = all_shares(service, state)
+        state = state.with_split(service.name, service.split, value)
         after = all_shares(service, state)
         if not same_shares(before, after):
-            state = state.with_past(service.name, Past(before, self.state.tables.get(service.name)))
+            state = state.with_past(service.name, Past(before, state.tables.get(service.name)))
         if move:
             for pool in service.pools:
                 if after[pool.name] < before[pool.name]:
                     state = state.with_epoch(service.name, pool.name)
         if table is not None:
-            state = state.with_table(service.name, table)
-        else:
-            state = with_tables(state, self.file, self._splits_but(service.name, before))
-        return await self._small(state, who, kind, service.name, before=per_cent(before), after=per_cent(after))
+            return state.with_table(service.name, table)
+        return with_tables(state, self.file, self._splits_but(service.name, before))
 
     def _splits_but(self, name: str, before: Shares) -> dict[str, Shares]:
         splits = {each.name: all_shares(each, self.state) for each in self.file.services}
@@ -417,6 +475,11 @@ class Control:
 def _differ(one: Shares, other: Shares) -> bool:
     """Has a file changed the split? A third that was persisted comes back rounded, which is nothing to undo."""
     return any(abs(share - other.get(name, 0.0)) > 1e-9 for name, share in one.items()) or one.keys() != other.keys()
+
+
+def _set_up(course: Course | None) -> object:
+    """What of a course workers may refuse: its routes and its mirror."""
+    return None if course is None or not (course.routes or course.mirror) else course
 
 
 def _matches(wanted: str, etag: str) -> bool:

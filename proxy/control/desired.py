@@ -9,9 +9,9 @@ from dataclasses import dataclass
 
 from msgspec.structs import replace
 
-from proxy.control.state import EndpointOverride, Shares, State, same_shares
+from proxy.control.state import Course, EndpointOverride, Shares, State, same_shares
 from proxy.routing.split import BucketTable
-from proxy.snapshot.document import Document, Endpoint, Pool, Service
+from proxy.snapshot.document import Document, Endpoint, Pool, Route, Service
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +25,8 @@ class Ended:
 def desired(file: Document, state: State, cookie_key: str) -> Document:
     """What is to be in force. `cookie_key` signs where the file has no key."""
     services = tuple(_service(service, state) for service in file.services)
-    return replace(file, services=services, cookie_keys=file.cookie_keys or (cookie_key,))
+    routes = tuple(route for each in file.routes for route in (*_rollout_routes(each, state), each))
+    return replace(file, services=services, routes=routes, cookie_keys=file.cookie_keys or (cookie_key,))
 
 
 def reconciled(file: Document, state: State) -> tuple[State, list[Ended]]:
@@ -34,7 +35,7 @@ def reconciled(file: Document, state: State) -> tuple[State, list[Ended]]:
     ended: list[Ended] = []
     for name, override in tuple(state.splits.items()):
         why = _split_ends(services.get(name), override.file, override.value)
-        if why is not None:
+        if why is not None and not _is_held(state, services.get(name)):
             state = replace(state, splits={k: v for k, v in state.splits.items() if k != name})
             ended.append(Ended(name, f"the override of the split ends: {why}"))
     for each in state.endpoints:
@@ -91,6 +92,11 @@ def _split_ends(service: Service | None, file: Shares, value: Shares) -> str | N
     return f"pool {min(gone)} is gone" if gone else None
 
 
+def _is_held(state: State, service: Service | None) -> bool:
+    """Does a rollout have the split? Then an edit of it waits until the rollout lets go."""
+    return service is not None and service.name in state.courses
+
+
 def _endpoint_ends(services: Mapping[str, Service], override: EndpointOverride) -> str | None:
     pool = _pool_of(services, override.service, override.pool)
     if pool is None:
@@ -122,7 +128,21 @@ def _tidy(state: State, services: Mapping[str, Service]) -> State:
         epochs={name: epochs for name, epochs in state.epochs.items() if name in services},
         tables={name: table for name, table in state.tables.items() if name in services},
         past={name: past for name, past in state.past.items() if name in services},
+        courses={name: course for name, course in state.courses.items() if _has_pools(services.get(name), course)},
     )
+
+
+def _has_pools(service: Service | None, course: Course) -> bool:
+    return service is not None and {course.stable, course.candidate} <= {pool.name for pool in service.pools}
+
+
+def _rollout_routes(route: Route, state: State) -> Iterator[Route]:
+    """What a rollout puts before a route of its service: the same, for fewer requests, to the candidate."""
+    course = state.courses.get(route.service or "")
+    if course is None or route.pool is not None:
+        return
+    for matches in course.routes.values():
+        yield replace(route, match=(*route.match, *matches), pool=course.candidate, otherwise="split")
 
 
 def _service(service: Service, state: State) -> Service:
@@ -138,7 +158,9 @@ def _service(service: Service, state: State) -> Service:
         for pool in service.pools
     )
     table = state.tables.get(service.name) if service.sticky else None
-    return replace(service, pools=pools, split=shares_of(service, state), table=table)
+    course = state.courses.get(service.name)
+    filters = (course.mirror, *service.filters) if course is not None and course.mirror else service.filters
+    return replace(service, pools=pools, split=shares_of(service, state), table=table, filters=filters)
 
 
 def _endpoints(service: str, pool: Pool, state: State) -> Iterator[Endpoint]:

@@ -10,6 +10,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from proxy.routing.split import exact_shares
+from proxy.snapshot.document import Plugin
 
 Shares: TypeAlias = dict[str, float]
 
@@ -64,8 +65,22 @@ class Past(Struct, frozen=True):
     table: bytes | None = None
 
 
+class Course(Struct, frozen=True):
+    """What a rollout has set up in a service besides its split; while there is one, the split is the rollout's.
+
+    `routes` are further matches, by the name of the step's route, under which the service's requests go to the
+    `candidate`; `mirror` is a filter before the service's own.
+    """
+
+    rollout: str
+    stable: str
+    candidate: str
+    routes: dict[str, tuple[Plugin, ...]] = {}
+    mirror: Plugin | None = None
+
+
 class State(Struct, frozen=True):
-    """Everything that is decided besides the file. `epochs` go by service and pool."""
+    """Everything that is decided besides the file. `epochs` go by service and pool, `courses` by service."""
 
     splits: dict[str, SplitOverride] = {}
     endpoints: tuple[EndpointOverride, ...] = ()
@@ -73,6 +88,7 @@ class State(Struct, frozen=True):
     epochs: dict[str, dict[str, int]] = {}
     tables: dict[str, bytes] = {}
     past: dict[str, Past] = {}
+    courses: dict[str, Course] = {}
 
     def with_split(self, service: str, file: Shares, value: Shares) -> Self:
         """The service's split is `value`, whatever the file says; equal to the file's, there is no override."""
@@ -107,6 +123,11 @@ class State(Struct, frozen=True):
         """The service's bucket table; None where it has none any more."""
         tables = {name: data for name, data in self.tables.items() if name != service}
         return replace(self, tables=tables if table is None else {**tables, service: table})
+
+    def with_course(self, service: str, course: Course | None) -> Self:
+        """What a rollout has set up in the service; None once it lets go."""
+        courses = {name: each for name, each in self.courses.items() if name != service}
+        return replace(self, courses=courses if course is None else {**courses, service: course})
 
     def _other_drains(self, drain: Drain) -> tuple[Drain, ...]:
         def is_other(each: Drain) -> bool:

@@ -1,6 +1,6 @@
 """What the judge says of a run."""
 
-from typing import Literal, TypeAlias
+from typing import Final, Literal, TypeAlias
 
 from msgspec import Struct
 
@@ -19,3 +19,6 @@ class Verdict(Struct, frozen=True):
     numbers: dict[str, float] = {}
     only_pauses: bool = False
     at_once: bool = False
+
+
+NOTHING_YET: Final = Verdict()
