@@ -298,6 +298,12 @@ class Spent(Struct, frozen=True, tag=True):
     tokens: dict[bytes, dict[bytes, int]]
 
 
+class Seen(Struct, frozen=True, tag=True):
+    """From a worker: what it has seen for rollouts since it told last (proxy.telemetry.evidence). Nobody answers."""
+
+    report: bytes
+
+
 Message: TypeAlias = (
     StartWorker
     | StartController
@@ -333,4 +339,5 @@ Message: TypeAlias = (
     | Cut
     | Ejected
     | Spent
+    | Seen
 )

@@ -160,6 +160,9 @@ class Controller:
             case say.Ejected():
                 if running is not None:
                     running.failing(message)
+            case say.Seen():
+                if running is not None:
+                    running.seen(frame.peer, message.report)
             case say.Restarting():
                 if running is not None:
                     running.restarting(message.problem)

@@ -1,6 +1,10 @@
 """A hash that every process, Python version and restart agrees on."""
 
 from hashlib import blake2b
+from typing import Final
+
+BUCKETS: Final = 10_000
+"""Slots of users: whoever is told apart by hash falls into one of them."""
 
 
 def stable_hash(*parts: bytes) -> int:

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from proxy.dataplane.copies import Copy
     from proxy.dataplane.exchange import Exchange
     from proxy.dataplane.held_response import Late
+    from proxy.dataplane.sighting import Sighting
     from proxy.dataplane.waiting import Waiting
     from proxy.filters.effects import Run
     from proxy.http1.facts import Facts
@@ -23,10 +24,11 @@ class Aside:
 
     `waiting` is what it waits for. `most` is how many bytes its body may have. `chosen` are called when its pool is
     known, `endings` when it has ended; `copies` are its shadows, `notes` what filters keep. `late` is what came of a
-    response whose head a filter holds back.
+    response whose head a filter holds back, `sighting` what a rollout sees of it,
+    if `is_counted`.
     """
 
-    __slots__ = ("chosen", "copies", "endings", "late", "most", "notes", "waiting")
+    __slots__ = ("chosen", "copies", "endings", "is_counted", "late", "most", "notes", "sighting", "waiting")
 
     def __init__(self) -> None:
         self.waiting: Waiting | None = None
@@ -36,6 +38,8 @@ class Aside:
         self.endings: list[Callable[[Exchange, Callable[[], Record]], Run | None]] = []
         self.copies: tuple[Copy, ...] = ()
         self.notes: dict[object, Any] = {}
+        self.sighting: Sighting | None = None
+        self.is_counted = True
 
     def leave(self) -> None:
         """Wait for nothing any more."""

@@ -9,6 +9,7 @@ from proxy.dataplane.failures import UpstreamFailure
 from proxy.dataplane.idle import check_out
 from proxy.dataplane.pending import admit, wait
 from proxy.dataplane.retrying import IDEMPOTENT, is_stale, may_repeat, status_condition
+from proxy.dataplane.sighting import seen, turn_away
 
 if TYPE_CHECKING:
     from proxy.dataplane.exchange import Exchange
@@ -108,8 +109,12 @@ def begin_attempt(exchange: "Exchange", fresh: bool = False) -> None:  # noqa: F
     if endpoint is None:
         found = exchange.route.endpoint(pool, exchange, exchange.tried)  # elsewhere, then
         if found is None:
+            turn_away(exchange)
             exchange.reply("no_endpoint")
             return
+        sighting = seen(exchange)
+        if sighting is not None:
+            (sighting.forget if found[0] is pool else sighting.turned_away)()  # in panic, or elsewhere
         pool, endpoint = found
         exchange.pool = pool
     shared = pool.shared
@@ -168,6 +173,9 @@ def repeat_for_status(exchange: "Exchange", attempt: Attempt, status: int) -> bo
 
 def _count_and_repeat(exchange: "Exchange", attempt: Attempt, failure: UpstreamFailure) -> None:
     plane = exchange.plane
+    sighting = seen(exchange)
+    if sighting is not None:
+        sighting.failed(failure, attempt)
     if failure.blames_endpoint:
         plane.blame(exchange, attempt.endpoint)
     plane.count_failure(exchange, failure.reason)

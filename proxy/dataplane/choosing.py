@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 from proxy.dataplane.aside import aside
 from proxy.dataplane.copies import copy_request, send_copies
 from proxy.dataplane.forwarding import is_loop
+from proxy.dataplane.sighting import sight
 from proxy.dataplane.waiting import wait
 from proxy.filters.effects import ChoosePool, Compute, Effect, LimitBody, Reply, Run, Shadow, Wait
 from proxy.http1.cookies import without_cookie
@@ -87,6 +88,8 @@ def take_route(exchange: "Exchange", route: "Route") -> None:
 def _follow_session(exchange: "Exchange", route: "Route") -> None:
     service = route.service
     if service is not None and service.is_sticky and route.pool is None:
+        if service.watched is not None and not service.counts(exchange, exchange.plane.wall()):
+            aside(exchange).is_counted = False
         exchange.pool, exchange.set_cookie, exchange.identity = service.stick(exchange, exchange.plane.wall())
 
 
@@ -110,12 +113,18 @@ def _choose(exchange: "Exchange") -> None:
         exchange.pool = route.pool
     elif not service.is_sticky:
         exchange.pool = service.draw()
+    if service.watched is not None and exchange.named is None and route.pool is None and _is_counted(exchange):
+        sight(exchange, service.watched)
     found = exchange.aside
     for each in route.chosen_filters if found is None else found.chosen + route.chosen_filters:
         each(exchange)
     exchange.send_off(passed_cookie(exchange, route))
     if exchange.aside is not None:
         send_copies(exchange)
+
+
+def _is_counted(exchange: "Exchange") -> bool:
+    return exchange.aside is None or exchange.aside.is_counted
 
 
 def passed_cookie(exchange: "Exchange", route: "Route") -> bytes | None:

@@ -23,6 +23,8 @@ def tell(exchange: "Exchange", seconds: float) -> None:
     give_up_copies(exchange)
     found, plane = exchange.aside, exchange.plane
     record = cache(lambda: record_of(exchange, seconds))  # made once, where somebody looks: 5 µs
+    if found is not None and found.sighting is not None:
+        found.sighting.end()
     if found is not None and found.endings:
         found.end(exchange, record)
     if plane.on_end is not None:

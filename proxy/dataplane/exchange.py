@@ -27,6 +27,7 @@ from proxy.dataplane.held import HeldBody
 from proxy.dataplane.held_response import filter_response, pass_on_filtered
 from proxy.dataplane.pending import leave
 from proxy.dataplane.replies import own, own_head, text_reply
+from proxy.dataplane.sighting import seen, turn_away
 from proxy.filters.effects import Reply
 from proxy.http1 import fields
 from proxy.http1.host import normal_host
@@ -255,6 +256,9 @@ class Exchange:
 
     def abandon(self) -> None:
         """The client has left: whatever is under way for it ends, and no endpoint is blamed."""
+        sighting = seen(self)
+        if sighting is not None:
+            sighting.end()  # while it is known how long it had waited
         self._drop_attempt()
         if not self.response_done:
             self.status = CLIENT_LEFT
@@ -305,6 +309,8 @@ class Exchange:
         upstream = self.counters.upstream
         upstream.counts[bisect_left(BUCKETS, seconds)] += 1  # as in _count
         upstream.total += seconds
+        if self.aside is not None and self.aside.sighting is not None:
+            self.aside.sighting.answered(status)
         if status >= 500:
             self.plane.blame(self, endpoint)
             if repeat_for_status(self, attempt, status):
@@ -380,6 +386,9 @@ class Exchange:
             return
         if self.attempt is not None:
             self.attempt.endpoint.consecutive_errors = 0
+        sighting = seen(self)
+        if sighting is not None:
+            sighting.answered(101)
         self._bind_session(head)
         if self.response_filters:
             upstream.pause()
@@ -406,6 +415,9 @@ class Exchange:
         if attempt is None:
             return
         attempt.leave()
+        sighting = seen(self)
+        if sighting is not None:
+            sighting.broken()
         self.plane.blame(self, attempt.endpoint)
         self.plane.count_failure(self, reason)
         if not self.responded:  # a filter holds its head back
@@ -454,6 +466,7 @@ class Exchange:
     def expire(self, now: float) -> None:
         """Waited too long for a place, or `timeouts.total` is over."""
         self.deadline = inf
+        turn_away(self)
         if now < self.total_deadline():
             self.spoil("pending_timeout")
         else:

@@ -3,6 +3,8 @@
 import logging
 from typing import TYPE_CHECKING
 
+from proxy.dataplane.sighting import turn_away
+
 if TYPE_CHECKING:
     from proxy.dataplane.exchange import Exchange
     from proxy.pools.pool import Pool
@@ -19,6 +21,7 @@ def wait(exchange: "Exchange", pool: "Pool") -> None:
     shared = pool.shared
     if exchange.is_copy or not shared.may_wait():
         exchange.counters.overflowed += 1
+        turn_away(exchange)
         exchange.reply("overloaded")
         return
     exchange.is_queued = True

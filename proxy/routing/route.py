@@ -18,7 +18,7 @@ class Route:
     `pool` is the pool that the route names, whatever the split says; `otherwise` whether others help it out. The
     filters are the service's and the route's, in the order they run. `timeouts` and `retry` are those of
     proxy.snapshot.document, `retry_methods` the methods that `retry` allows to be repeated. `draw` draws the pool where
-    nothing else has a say in it: no filter, stickiness or name of a pool.
+    nothing else has a say in it and nobody watches: no filter, stickiness, name of a pool or rollout.
     """
 
     name: str | None = None
@@ -37,7 +37,7 @@ class Route:
     def __post_init__(self) -> None:
         service = self.service
         is_plain = self.action is None and self.pool is None and not self.has_filters
-        if is_plain and service is not None and not service.is_sticky:
+        if is_plain and service is not None and not service.is_sticky and service.watched is None:
             object.__setattr__(self, "draw", service.draw)
 
     @property

@@ -5,13 +5,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from proxy.core.hashing import stable_hash
+from proxy.core.hashing import BUCKETS, stable_hash
 from proxy.filters.registry import Filter
 from proxy.http1.facts import Facts
 from proxy.pools.endpoint import Endpoint
 from proxy.pools.pool import Pool
-from proxy.routing.split import BUCKETS, BucketTable, Split
+from proxy.routing.split import BucketTable, Split
 from proxy.routing.sticky import Binding, Identify, Session, SessionCookie, pool_mark
+from proxy.telemetry.evidence import Watched
 
 Found = tuple[Pool, Endpoint]
 Stay = tuple[Pool, bytes | None, bytes | None]
@@ -36,7 +37,7 @@ class ServiceSpec:
     """What a service is made of.
 
     `epochs` has the epoch of every pool whose epoch is not 0. What follows `filters` is only carried for the data plane
-    (types: see proxy.snapshot.document).
+    (types: see proxy.snapshot.document). `watched` is what a rollout counts.
     """
 
     name: str
@@ -50,6 +51,7 @@ class ServiceSpec:
     retry: Any = None
     ejection: Any = None
     limits: Any = None
+    watched: Watched | None = None
 
 
 class Service:
@@ -82,6 +84,7 @@ class Service:
         "sticky",
         "sticky_cookie",
         "timeouts",
+        "watched",
     )
 
     def __init__(self, spec: ServiceSpec) -> None:
@@ -99,6 +102,7 @@ class Service:
         self.retry = spec.retry
         self.ejection = spec.ejection
         self.limits = spec.limits
+        self.watched = spec.watched
         self._chance = spec.chance
         self._bounds = spec.split.bounds
         self._draws = spec.split.chance
@@ -160,6 +164,16 @@ class Service:
             return None
         pool = self._held.get(binding.pool)
         return pool if pool is not None and self._epochs[pool.name] == binding.epoch else None
+
+    def counts(self, facts: Facts, now: float) -> bool:
+        """Does a rollout count this session? Not one that a pool held before; `now` is wall time."""
+        watched, cookie = self.watched, self.sticky.cookie if self.sticky else None
+        if watched is None or cookie is None or cookie.hold_for is None:
+            return True
+        session = cookie.read(facts)
+        if session is None or session.binding is None or self.held(session, now) is None:
+            return True
+        return session.binding.since >= int(watched.since)
 
     def endpoint(self, pool: Pool, facts: Facts, tried: tuple[Endpoint, ...] = ()) -> Found | None:
         """Where a request of this pool goes, rather than to what was `tried`; None where nothing can take it.

@@ -11,7 +11,8 @@ from typing import Final, Self, TypeAlias
 
 import msgspec
 
-BUCKETS: Final = 10_000
+from proxy.core.hashing import BUCKETS
+
 MOST_POOLS: Final = 255  # a bucket's pool is one byte
 
 Shares = Mapping[str, float]

@@ -10,6 +10,7 @@ from typing import Any, Final, Literal
 from msgspec import Struct
 
 from proxy.plugins.files import PluginFiles
+from proxy.telemetry.evidence import Watch
 
 PLUGIN: Final = "plugin"
 """The filter that runs what users wrote; its option `use` is `module:Class`."""
@@ -198,6 +199,7 @@ class Service(Struct, frozen=True):
     slow_start: float | None = None
     filters: tuple[Plugin, ...] = ()
     table: bytes | None = None
+    watch: Watch | None = None
 
 
 class Route(Struct, frozen=True):

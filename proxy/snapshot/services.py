@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from math import ceil
 
+from proxy.core.hashing import BUCKETS
 from proxy.filters import FILTERS
 from proxy.filters.registry import Filter
 from proxy.filters.site import Classes, States
@@ -17,13 +18,15 @@ from proxy.routing.split import MOST_POOLS, BucketTable, Split, exact_shares
 from proxy.routing.sticky import SessionCodec, SessionCookie, cookie_key, header_key
 from proxy.snapshot import document as doc
 from proxy.snapshot.problems import Problems
+from proxy.telemetry.evidence import Cell, Seeing, Watched
 
 
 @dataclass(frozen=True, slots=True)
 class Sources:
     """Where a compile gets what no service says: endpoints, chance, signing keys, random bytes, how many workers.
 
-    `states` is what filters keep, `plugins` are the classes that users wrote, None to run none of them.
+    `states` is what filters keep, `plugins` are the classes that users wrote, None to run none of them; `seeing` is
+    what is counted for rollouts.
     """
 
     registry: EndpointRegistry
@@ -33,6 +36,7 @@ class Sources:
     workers: int = 1
     states: States = field(default_factory=States)
     plugins: Classes | None = None
+    seeing: Seeing = field(default_factory=Seeing)
 
 
 def compile_service(
@@ -63,6 +67,7 @@ def compile_service(
             retry=service.retry,
             ejection=service.ejection,
             limits=service.limits,
+            watched=_watched(service, sources.seeing),
         )
     )
 
@@ -103,6 +108,16 @@ def _pool(service: doc.Service, pool: doc.Pool, balancer: Balancer, workers: int
         limits=PoolLimits(ceil(service.limits.connections / workers), ceil(service.limits.pending / workers)),
         budget=service.retry.budget,
     )
+
+
+def _watched(service: doc.Service, seeing: Seeing) -> Watched | None:
+    watch = service.watch
+    if watch is None:
+        return None
+    run = seeing.run(watch.run, 1 + len(watch.slower_than), BUCKETS)
+    cells = {pool: Cell(seeing, run, watch.epoch, pool) for pool in (watch.stable, watch.candidate)}
+    is_bad = bytes(any(first <= status <= last for first, last in watch.statuses) for status in range(1000))
+    return Watched(cells, is_bad, watch.slower_than, watch.since)
 
 
 def _stickiness(service: doc.Service, sources: Sources, previous: Service | None) -> Stickiness | None:

@@ -18,6 +18,7 @@ from proxy.snapshot.compile import CompileError, Snapshot, compiling
 from proxy.snapshot.document import Document
 from proxy.snapshot.parts import DocumentReader, hashes
 from proxy.snapshot.services import Sources
+from proxy.telemetry.evidence import Seeing
 from proxy.worker.hosts import Hosts
 
 SLICE: Final = 0.002  # seconds of compiling before traffic gets its turn
@@ -36,6 +37,7 @@ class Generations:
         self._prepared: tuple[Snapshot, Document, dict[str, bytes]] | None = None
         self.registry = registry
         self.states = States()
+        self.seeing = Seeing()
         self.hosts = Hosts()
         self.snapshot: Snapshot | None = None
         self.document: Document | None = None
@@ -108,7 +110,9 @@ class Generations:
         self, generation: int, document: Document, found: Mapping[str, bytes], library: Library
     ) -> Generator[None, None, Snapshot]:
         workers = document.workers if isinstance(document.workers, int) else 1
-        sources = Sources(self.registry, random.random, document.cookie_keys, os.urandom, workers, self.states, library)
+        sources = Sources(
+            self.registry, random.random, document.cookie_keys, os.urandom, workers, self.states, library, self.seeing
+        )
         before = self.snapshot.hashes if self.snapshot else {}
         same = {name: before[name] for name, data in found.items() if self._parts.get(name) is data}
         digests = {**hashes({name: data for name, data in found.items() if name not in same}), **same}

@@ -29,6 +29,8 @@ from proxy.worker.watchdog import Watchdog
 
 log = logging.getLogger("sluice")
 
+SEEN: Final = 0.1
+"""Seconds that a worker gathers what it has seen for a rollout before it tells."""
 _POLL: Final = 0.05  # seconds between looks at whether everything has ended
 
 
@@ -54,6 +56,7 @@ class Worker:
         self.listeners: dict[str, Listener] = {}
         self.leaving: list[Listener] = []
         self._link = Link(loop, channel, self._received, self._orphaned)
+        self._generations.seeing.wake = lambda: loop.call_later(SEEN, self._tell_seen)
         self._spending = Spending(loop, self._generations.states, self._tell_spent)
 
     async def run(self) -> None:
@@ -283,6 +286,11 @@ class Worker:
 
     def _failing(self, endpoint: Endpoint) -> None:
         self._link.send(CONTROLLER, say.Ejected(endpoint.service, endpoint.pool, endpoint.address))
+
+    def _tell_seen(self) -> None:
+        report = self._generations.seeing.tell()
+        if not self._link.waiting:  # a master that does not read: a judge does without what nobody takes
+            self._link.send(CONTROLLER, say.Seen(report))
 
     def _tell_spent(self, spent: say.Spent) -> None:
         if not self._link.waiting:  # a master that does not read: what is lost is as if the others were not there

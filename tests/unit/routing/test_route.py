@@ -8,8 +8,8 @@ from proxy.routing.route import Route
 POOL: Any = object()
 
 
-def service(*, is_sticky: bool = False) -> Any:
-    return SimpleNamespace(is_sticky=is_sticky, draw=lambda: POOL)
+def service(*, is_sticky: bool = False, watched: object = None) -> Any:
+    return SimpleNamespace(is_sticky=is_sticky, draw=lambda: POOL, watched=watched)
 
 
 def test_route_draws_where_nothing_else_has_a_say() -> None:
@@ -23,6 +23,7 @@ def test_route_draws_where_nothing_else_has_a_say() -> None:
     [
         {"service": None},
         {"service": service(is_sticky=True)},
+        {"service": service(watched=POOL)},
         {"pool": POOL},
         {"action": object()},
         {"request_filters": (object(),)},

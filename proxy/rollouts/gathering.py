@@ -1,0 +1,211 @@
+"""What all workers have seen of one run, gathered: tallies by epoch, one event per bucket of users, and a window."""
+
+from collections import Counter, deque
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Final, Self
+
+from msgspec import Struct, msgpack
+
+from proxy.core.hashing import BUCKETS
+from proxy.rollouts.evidence import Epoch, Evidence, Recent, Tally
+from proxy.rollouts.plan import Plan
+from proxy.telemetry.evidence import CellSeen, Watch
+from proxy.telemetry.histogram import BOUNDS, Histogram
+
+_SLOT: Final = 1.0  # seconds that the window is made of
+
+
+class Sum(Struct):
+    """What one pool did in one epoch; see proxy.rollouts.evidence.Tally."""
+
+    requests: int = 0
+    bad: int = 0
+    sights: int = 0
+    slow: list[int] = []
+    events: list[int] = []
+
+
+class EpochSum(Struct):
+    """One epoch. `share` is the candidate's."""
+
+    number: int
+    step: int
+    share: float
+    stable: Sum
+    candidate: Sum
+
+
+class _Kept(Struct, frozen=True):
+    name: str
+    since: float
+    is_sticky: bool
+    epochs: list[EpochSum]
+    counted: list[bytes]
+    sighted: bytes
+
+
+@dataclass(slots=True)
+class _Slot:
+    """One second of one pool."""
+
+    at: int
+    requests: int = 0
+    bad: int = 0
+    latency: Counter[int] = field(default_factory=Counter)
+
+
+class Gathered:
+    """One run's evidence. `name` is the run's, `since` when it began (wall time)."""
+
+    def __init__(self, name: str, plan: Plan, *, is_sticky: bool, since: float) -> None:
+        self.name = name
+        self.since = since
+        self.is_sticky = is_sticky
+        self._plan = plan
+        self._thresholds = len(plan.judge.slower_than)
+        self._epochs: dict[int, EpochSum] = {}
+        self._counted = [bytearray(BUCKETS) for _ in range(self._thresholds + 1)]
+        self._sighted = bytearray(BUCKETS)
+        self._window: dict[str, deque[_Slot]] = {plan.stable: deque(), plan.candidate: deque()}
+        self._failed: dict[str, dict[int, int]] = {plan.stable: {}, plan.candidate: {}}
+
+    def watch(self, *, epoch: int, step: int, share: float) -> Watch:
+        """A new epoch begins: what workers are to count for it."""
+        self._epochs[epoch] = EpochSum(epoch, step, share, self._sum(), self._sum())
+        plan = self._plan
+        return Watch(
+            run=self.name,
+            epoch=epoch,
+            step=step,
+            stable=plan.stable,
+            candidate=plan.candidate,
+            statuses=plan.judge.errors.statuses,
+            slower_than=plan.judge.slower_than,
+            since=self.since,
+        )
+
+    def add(self, worker: int, cell: CellSeen, now: float) -> bool:
+        """What a worker has told at `now` (monotonic); was anything bad in it? What is of another run is not ours."""
+        epoch = self._epochs.get(cell.epoch)
+        if cell.run != self.name or epoch is None or cell.pool not in self._window:
+            return False
+        if len(cell.slow) != self._thresholds or len(cell.events) != self._thresholds + 1:
+            return False
+        total = epoch.candidate if cell.pool == self._plan.candidate else epoch.stable
+        total.requests += cell.requests
+        total.bad += cell.bad
+        total.sights += cell.sights + _fresh(self._sighted, cell.sighted)
+        for index, count in enumerate(cell.slow):
+            total.slow[index] += count
+        for index, (count, buckets) in enumerate(zip(cell.events, cell.buckets, strict=True)):
+            total.events[index] += count + _fresh(self._counted[index], buckets)
+        self._note_recent(worker, cell, now)
+        return bool(cell.bad or any(cell.slow) or cell.failed_to_connect)
+
+    def evidence(self, now: float) -> Evidence:
+        """All of it, as the judge takes it."""
+        plan = self._plan
+        return Evidence(
+            tuple(
+                Epoch(each.number, each.step, each.share, _tally(each.stable), _tally(each.candidate))
+                for each in self._epochs.values()
+            ),
+            self._recent(plan.stable, now),
+            self._recent(plan.candidate, now),
+            self.is_sticky,
+        )
+
+    # -- what the next controller gets
+
+    def encode(self) -> bytes:
+        """Everything but the window."""
+        counted = [bytes(each) for each in map(_packed, self._counted)]
+        kept = _Kept(
+            self.name, self.since, self.is_sticky, list(self._epochs.values()), counted, _packed(self._sighted)
+        )
+        return msgpack.encode(kept)
+
+    @classmethod
+    def decode(cls, data: bytes, plan: Plan) -> Self:
+        """What `encode` made; msgspec.DecodeError for anything else."""
+        kept = msgpack.decode(data, type=_Kept)
+        gathered = cls(kept.name, plan, is_sticky=kept.is_sticky, since=kept.since)
+        gathered._epochs = {each.number: each for each in kept.epochs}
+        for mine, theirs in zip(gathered._counted, kept.counted, strict=False):
+            mine[:] = _unpacked(theirs)
+        gathered._sighted[:] = _unpacked(kept.sighted)
+        return gathered
+
+    # -- inside
+
+    def _sum(self) -> Sum:
+        return Sum(slow=[0] * self._thresholds, events=[0] * (self._thresholds + 1))
+
+    def _note_recent(self, worker: int, cell: CellSeen, now: float) -> None:
+        window = self._window[cell.pool]
+        at = int(now / _SLOT)
+        if not window or window[-1].at != at:
+            window.append(_Slot(at))
+        slot = window[-1]
+        slot.requests += cell.requests
+        slot.bad += cell.bad
+        slot.latency.update(cell.latency)
+        failed = self._failed[cell.pool]
+        if cell.connected:
+            failed.clear()
+        failed[worker] = failed.get(worker, 0) + cell.failed_to_connect
+
+    def _recent(self, pool: str, now: float) -> Recent:
+        judge, window = self._plan.judge, self._window[pool]
+        oldest = (now - judge.window) / _SLOT
+        while window and window[0].at < oldest:
+            window.popleft()
+        return Recent(
+            requests=sum(slot.requests for slot in window),
+            bad=sum(slot.bad for slot in window),
+            p99=_quantile(window) if judge.p99 is not None else None,
+            connect_failures=sum(self._failed[pool].values()),
+        )
+
+
+def _tally(total: Sum) -> Tally:
+    return Tally(total.requests, total.bad, tuple(total.slow), tuple(total.events), total.sights)
+
+
+def _fresh(seen: bytearray, buckets: tuple[int, ...]) -> int:
+    """How many of these nobody has told of before; from now on they are known."""
+    fresh = 0
+    for bucket in buckets:
+        if 0 <= bucket < BUCKETS and not seen[bucket]:
+            seen[bucket] = 1
+            fresh += 1
+    return fresh
+
+
+def _quantile(window: deque[_Slot]) -> float | None:
+    together: Counter[int] = Counter()
+    for slot in window:
+        together.update(slot.latency)
+    return _histogram(together).quantile(0.99)
+
+
+def _histogram(counts: Mapping[int, int]) -> Histogram:
+    found = Histogram()
+    for index, count in counts.items():
+        if 0 <= index <= len(BOUNDS):
+            found.counts[index] = count
+    return found
+
+
+def _packed(seen: bytearray) -> bytes:
+    """A bit for each bucket."""
+    return int(seen.translate(_DIGITS), 2).to_bytes(BUCKETS // 8, "big")
+
+
+def _unpacked(packed: bytes) -> bytes:
+    return format(int.from_bytes(packed, "big"), f"0{BUCKETS}b").encode().translate(_NUMBERS)[-BUCKETS:]
+
+
+_DIGITS: Final = bytes.maketrans(b"\0\1", b"01")
+_NUMBERS: Final = bytes.maketrans(b"01", b"\0\1")

@@ -1,0 +1,208 @@
+"""What a worker counts for a rollout under way: what each pool did with the requests that the split gave to it.
+
+A run's counters live outside the snapshot; each epoch of its split has a cell per pool. What is counted is told as
+differences: a cell that has something to tell is dirty until it was told of.
+"""
+
+from bisect import bisect_left
+from collections.abc import Callable, Mapping
+from weakref import WeakValueDictionary
+
+from msgspec import Struct, msgpack
+
+from proxy.telemetry.histogram import BUCKETS as DURATIONS
+
+
+class Watch(Struct, frozen=True):
+    """What workers count for a rollout under way: one `epoch` of its split, begun in `step` of its `run`.
+
+    `statuses` of the upstream are bad, as inclusive ranges; being slower than one of `slower_than` (seconds) is an
+    event, too. Where sessions are held, only those count that a pool took after `since` (wall time).
+    """
+
+    run: str
+    epoch: int
+    step: int
+    stable: str
+    candidate: str
+    statuses: tuple[tuple[int, int], ...] = ((500, 599),)
+    slower_than: tuple[float, ...] = ()
+    since: float = 0.0
+
+
+class CellSeen(Struct, frozen=True, array_like=True):
+    """What one pool did in one epoch since it was told of last.
+
+    `events` go by criterion: errors first, then each threshold; only of requests without a bucket of users. `buckets`
+    are those that had their first event of each criterion in this run and worker, `sighted` those that were seen for
+    the first time. `latency` is a sparse histogram. `failed_to_connect` is how many attempts in a row, up to now, could
+    not connect: since the last one that could where `connected`, otherwise since it was told last.
+    """
+
+    run: str
+    epoch: int
+    pool: str
+    sights: int = 0
+    requests: int = 0
+    bad: int = 0
+    slow: tuple[int, ...] = ()
+    events: tuple[int, ...] = ()
+    buckets: tuple[tuple[int, ...], ...] = ()
+    sighted: tuple[int, ...] = ()
+    latency: dict[int, int] = {}
+    connected: bool = False
+    failed_to_connect: int = 0
+
+
+class RunSeen:
+    """One run in this worker. `seen` has, per bucket of users, 1 where its first event was told: by criterion."""
+
+    __slots__ = ("__weakref__", "name", "seen", "sighted")
+
+    def __init__(self, name: str, criteria: int, buckets: int) -> None:
+        self.name = name
+        self.seen = tuple(bytearray(buckets) for _ in range(criteria))
+        self.sighted = bytearray(buckets)
+
+
+class Cell:
+    """One pool in one epoch of a run."""
+
+    __slots__ = (
+        "bad", "buckets", "connected", "epoch", "events", "failed_to_connect", "is_dirty", "latency", "pool",
+        "requests", "run", "seeing", "sighted", "sights", "slow",
+    )  # fmt: skip
+
+    def __init__(self, seeing: "Seeing", run: RunSeen, epoch: int, pool: str) -> None:
+        self.seeing = seeing
+        self.run = run
+        self.epoch = epoch
+        self.pool = pool
+        self._begin()
+
+    def __repr__(self) -> str:
+        return f"<Cell {self.run.name} {self.epoch} {self.pool}: {self.bad} bad of {self.requests}>"
+
+    def _begin(self) -> None:
+        criteria = len(self.run.seen)
+        self.is_dirty = False
+        self.sights = self.requests = self.bad = self.failed_to_connect = 0
+        self.slow = [0] * (criteria - 1)
+        self.events = [0] * criteria
+        self.buckets: list[list[int]] = [[] for _ in range(criteria)]
+        self.sighted: list[int] = []
+        self.latency: dict[int, int] = {}
+        self.connected = False
+
+    def sight(self, bucket: int | None) -> None:
+        """The split gave a request to the pool; of a bucket of users, where the service is sticky."""
+        if bucket is None:
+            self.sights += 1
+        elif self.run.sighted[bucket]:
+            return
+        else:
+            self.run.sighted[bucket] = 1
+            self.sighted.append(bucket)
+        self._stir()
+
+    def outcome(self, bucket: int | None, *, is_bad: bool) -> None:
+        """A request has an outcome."""
+        self.requests += 1
+        if is_bad:
+            self.fail(bucket)
+        self._stir()
+
+    def fail(self, bucket: int | None) -> None:
+        """A request turned out bad, after its outcome was counted perhaps."""
+        self.bad += 1
+        self._event(0, bucket)
+
+    def late(self, threshold: int, bucket: int | None) -> None:
+        """A request was slower than this threshold."""
+        self.slow[threshold] += 1
+        self._event(threshold + 1, bucket)
+
+    def took(self, seconds: float) -> None:
+        """An endpoint took so long to begin its response."""
+        index = bisect_left(DURATIONS, seconds)
+        self.latency[index] = self.latency.get(index, 0) + 1
+        self._stir()
+
+    def connecting(self, *, failed: bool) -> None:
+        """An attempt could connect, or could not."""
+        if failed:
+            self.failed_to_connect += 1
+        else:
+            self.failed_to_connect = 0
+            self.connected = True
+        self._stir()
+
+    def _event(self, criterion: int, bucket: int | None) -> None:
+        self._stir()
+        if bucket is None:
+            self.events[criterion] += 1
+        elif not self.run.seen[criterion][bucket]:
+            self.run.seen[criterion][bucket] = 1
+            self.buckets[criterion].append(bucket)
+
+    def _stir(self) -> None:
+        if not self.is_dirty:
+            self.is_dirty = True
+            self.seeing.stir(self)
+
+    def told(self) -> CellSeen:
+        """What there is to tell; from now on it counts anew."""
+        seen = CellSeen(
+            self.run.name, self.epoch, self.pool, self.sights, self.requests, self.bad, tuple(self.slow),
+            tuple(self.events), tuple(map(tuple, self.buckets)), tuple(self.sighted), self.latency, self.connected,
+            self.failed_to_connect,
+        )  # fmt: skip
+        self._begin()
+        return seen
+
+
+class Watched:
+    """What a compiled service counts into: one epoch of one run. `is_bad` says of every status whether it is bad.
+
+    `since` is wall time: where sessions are held, only those that a pool took after that count.
+    """
+
+    __slots__ = ("cells", "is_bad", "since", "thresholds")
+
+    def __init__(self, cells: Mapping[str, Cell], is_bad: bytes, thresholds: tuple[float, ...], since: float) -> None:
+        self.cells = cells
+        self.is_bad = is_bad
+        self.thresholds = thresholds
+        self.since = since
+
+
+class Seeing:
+    """All runs of this worker. `wake` is called when there is something to tell, once until `tell`."""
+
+    def __init__(self) -> None:
+        self._runs: WeakValueDictionary[str, RunSeen] = WeakValueDictionary()
+        self._dirty: list[Cell] = []
+        self.wake: Callable[[], object] = lambda: None
+
+    def run(self, name: str, criteria: int, buckets: int) -> RunSeen:
+        """The run of this name, as long as anything counts for it."""
+        found = self._runs.get(name)
+        if found is None or len(found.seen) != criteria:
+            found = self._runs[name] = RunSeen(name, criteria, buckets)
+        return found
+
+    def stir(self, cell: Cell) -> None:
+        """This cell has something to tell."""
+        self._dirty.append(cell)
+        if len(self._dirty) == 1:
+            self.wake()
+
+    def tell(self) -> bytes:
+        """All there is to tell, encoded."""
+        dirty, self._dirty = self._dirty, []
+        return msgpack.encode([cell.told() for cell in dirty])
+
+
+def decode(report: bytes) -> list[CellSeen]:
+    """From bytes; msgspec.DecodeError for anything else."""
+    return msgpack.decode(report, type=list[CellSeen])
