@@ -9,11 +9,13 @@ from urllib.parse import unquote
 from aiohttp import web
 from msgspec import Struct
 
+from proxy.control.conductor import Conductor
 from proxy.control.control import Control, Who
 from proxy.control.fleet import WorkerView
 from proxy.control.journal import Journal
 from proxy.control.views import CheckView, ReloadCounts, ReloadView
 from proxy.pools.registry import EndpointKey
+from proxy.rollouts.spec import RolloutSpec
 from proxy.telemetry.report import WorkerReport
 
 Needs = Literal["nothing", "read", "change"]
@@ -37,6 +39,11 @@ class Proxy(Protocol):
 
     control: Control
     journal: Journal
+    conductor: Conductor
+
+    def rollout_spec(self, body: dict[str, Any]) -> RolloutSpec:
+        """The rollout that somebody has posted."""
+        ...
 
     @property
     def reloads(self) -> ReloadCounts:

@@ -2,7 +2,7 @@
 
 from typing import Any, Final
 
-from proxy.admin import events, process, services
+from proxy.admin import events, process, rollouts, services
 from proxy.admin.body import (
     AFTER,
     FORCE,
@@ -16,11 +16,13 @@ from proxy.admin.body import (
 )  # fmt: skip
 from proxy.admin.operation import Call, Nothing, Operation, Table
 from proxy.control.journal import Event
+from proxy.control.rollout_views import PlanView, RolloutView
 from proxy.control.views import CheckView, DiffView, ReloadView, ServiceView, StatusView
 
 _SERVICE: Final = "/v1/services/{service}"
 _POOL: Final = f"{_SERVICE}/pools/{{pool}}"
 _ENDPOINT: Final = f"{_POOL}/endpoints/{{address}}"
+_ROLLOUT: Final = "/v1/rollouts/{rollout}"
 _VERB: Final = (FORCE, REASON)
 
 
@@ -28,6 +30,13 @@ def _verb(method: Any, path: str, summary: str, do: Any, body: Any = Nothing, qu
     """A change of one service, which is answered with the service."""
     return Operation(
         method, path, summary, "change", do, ServiceView, body, query, refuses=(404, 409, 412), is_about_service=True
+    )  # fmt: skip
+
+
+def _rollout_verb(name: str, summary: str, do: Any, body: Any = Nothing) -> Operation:
+    """A change of one rollout, which is answered with the rollout."""
+    return Operation(
+        "POST", f"{_ROLLOUT}/{name}", summary, "change", do, RolloutView, body, (REASON,), refuses=(404, 409)
     )  # fmt: skip
 
 
@@ -87,6 +96,20 @@ OPERATIONS: Final = (
         query=(REASON,),
     ),
     EVENTS,
+    Operation("GET", "/v1/rollouts", "Every rollout.", "read", rollouts.every, list[RolloutView]),
+    Operation(
+        "POST", "/v1/rollouts", "Add a rollout that the file does not have.", "change", rollouts.add, RolloutView,
+        dict[str, Any], (REASON,), refuses=(409,),
+    ),
+    Operation("GET", _ROLLOUT, "One rollout.", "read", rollouts.one, RolloutView, refuses=(404,)),
+    Operation("GET", f"{_ROLLOUT}/plan", "What it is to do.", "read", rollouts.plan, PlanView, refuses=(404, 409)),
+    _rollout_verb("start", "Begin it.", rollouts.start),
+    _rollout_verb("promote", "On to the next step, or to the end.", rollouts.promote, rollouts.PromoteOrder),
+    _rollout_verb("pause", "Stop where it is.", rollouts.verb("pause")),
+    _rollout_verb("resume", "Go on.", rollouts.verb("resume")),
+    _rollout_verb("abort", "Take the traffic back, at once.", rollouts.verb("abort")),
+    _rollout_verb("retry", "Begin an aborted one again.", rollouts.verb("retry")),
+    _rollout_verb("undo", "Take back one that has succeeded.", rollouts.verb("undo")),
 )  # fmt: skip
 TABLE: Final = Table(OPERATIONS)
 STATUS_TABLE: Final = Table((HEALTHZ, READYZ, METRICS))

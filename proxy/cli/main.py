@@ -12,7 +12,7 @@ from typing import Annotated, Final
 import typer
 
 from proxy import _identity
-from proxy.cli import remote
+from proxy.cli import remote, rollout
 
 app: Final = typer.Typer(
     name="sluice",
@@ -104,6 +104,7 @@ def version_command() -> None:
 for _command in remote.COMMANDS:
     app.command(_command.__name__)(_command)
 app.add_typer(remote.endpoints, name="endpoints")
+app.add_typer(rollout.app, name="rollout")
 
 
 def main() -> None:

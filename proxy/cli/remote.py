@@ -26,11 +26,12 @@ MaybeAddress = Annotated[
 ]
 Move = Annotated[bool, typer.Option("--move", help="Sessions that are held elsewhere move, too.")]
 
-_DEFAULT = "http://127.0.0.1:9900"  # proxy.cli.admin.DEFAULT, which is imported when it is needed
+DEFAULT = "http://127.0.0.1:9900"  # proxy.cli.admin.DEFAULT, which is imported when it is needed
 endpoints = typer.Typer(help="Add and remove endpoints.", no_args_is_help=True, rich_markup_mode=None)
 
 
-def _session(where: str, as_json: bool) -> "Session":
+def session(where: str, as_json: bool) -> "Session":
+    """With whom a command talks, and how it answers."""
     import os
 
     from proxy.cli.admin import Admin
@@ -39,7 +40,8 @@ def _session(where: str, as_json: bool) -> "Session":
     return Session(Admin(where, os.environ.get("SLUICE_TOKEN")), as_json)
 
 
-def _end(act: Callable[[], int]) -> None:
+def end(act: Callable[[], int]) -> None:
+    """Do it, and leave with its exit status."""
     from proxy.cli.verbs import run
 
     raise typer.Exit(run(act))
@@ -51,27 +53,27 @@ def _change(
     from proxy.cli.admin import Terms, service_path
     from proxy.cli.verbs import change
 
-    _end(lambda: change(session, method, service_path(*path), body, Terms(*terms)))
+    end(lambda: change(session, method, service_path(*path), body, Terms(*terms)))
 
 
-def status(where: Where = _DEFAULT, as_json: AsJson = False) -> None:
+def status(where: Where = DEFAULT, as_json: AsJson = False) -> None:
     """The proxy at a glance: workers, generation, overrides, problems."""
     from proxy.cli.verbs import status as act
 
-    _end(lambda: act(_session(where, as_json)))
+    end(lambda: act(session(where, as_json)))
 
 
-def services(where: Where = _DEFAULT, as_json: AsJson = False) -> None:
+def services(where: Where = DEFAULT, as_json: AsJson = False) -> None:
     """Every service with its split, pools and endpoints."""
     from proxy.cli.verbs import services as act
 
-    _end(lambda: act(_session(where, as_json)))
+    end(lambda: act(session(where, as_json)))
 
 
 def split(
     service: Service,
     shares: Annotated[list[str], typer.Argument(metavar="POOL=SHARE...", help="blue=90 canary=10, or canary=5 rest.")],
-    where: Where = _DEFAULT,
+    where: Where = DEFAULT,
     as_json: AsJson = False,
     reason: Reason = None,
     force: Force = False,
@@ -80,13 +82,13 @@ def split(
     from proxy.cli.admin import Terms
     from proxy.cli.verbs import split as act
 
-    _end(lambda: act(_session(where, as_json), service, shares, Terms(reason, force)))
+    end(lambda: act(session(where, as_json), service, shares, Terms(reason, force)))
 
 
 def flip(
     service: Service,
     pool: Pool,
-    where: Where = _DEFAULT,
+    where: Where = DEFAULT,
     as_json: AsJson = False,
     reason: Reason = None,
     force: Force = False,
@@ -94,26 +96,26 @@ def flip(
 ) -> None:
     """Give one pool everything, at once."""
     body = {"to": pool, "sessions": "move" if move else "keep"}
-    _change(_session(where, as_json), "POST", (service, "flip"), body, (reason, force))
+    _change(session(where, as_json), "POST", (service, "flip"), body, (reason, force))
 
 
 def undo(
-    service: Service, where: Where = _DEFAULT, as_json: AsJson = False, reason: Reason = None, force: Force = False
+    service: Service, where: Where = DEFAULT, as_json: AsJson = False, reason: Reason = None, force: Force = False
 ) -> None:
     """Back to the split before the last change; again, and it is back."""
-    _change(_session(where, as_json), "POST", (service, "undo"), None, (reason, force))
+    _change(session(where, as_json), "POST", (service, "undo"), None, (reason, force))
 
 
 def reset(
-    service: Service, where: Where = _DEFAULT, as_json: AsJson = False, reason: Reason = None, force: Force = False
+    service: Service, where: Where = DEFAULT, as_json: AsJson = False, reason: Reason = None, force: Force = False
 ) -> None:
     """Back to the file's split."""
-    _change(_session(where, as_json), "DELETE", (service, "split"), None, (reason, force))
+    _change(session(where, as_json), "DELETE", (service, "split"), None, (reason, force))
 
 
-def persist(service: Service, where: Where = _DEFAULT, as_json: AsJson = False, reason: Reason = None) -> None:
+def persist(service: Service, where: Where = DEFAULT, as_json: AsJson = False, reason: Reason = None) -> None:
     """Write the split into the configuration, and touch nothing else in it."""
-    _change(_session(where, as_json), "POST", (service, "persist"), None, (reason, False))
+    _change(session(where, as_json), "POST", (service, "persist"), None, (reason, False))
 
 
 def drain(
@@ -125,7 +127,7 @@ def drain(
         str | None, typer.Option(metavar="TIME", help="When tunnels are closed: 30s, 5m, …", show_default="30s")
     ] = None,
     cut: Annotated[bool, typer.Option("--cut", help="Then cut running exchanges, too.")] = False,
-    where: Where = _DEFAULT,
+    where: Where = DEFAULT,
     as_json: AsJson = False,
     reason: Reason = None,
     force: Force = False,
@@ -136,14 +138,14 @@ def drain(
     from proxy.cli.verbs import drain as act
 
     wish = DrainWish(service, pool, address, deadline, cut, wait)
-    _end(lambda: act(_session(where, as_json), wish, Terms(reason, force)))
+    end(lambda: act(session(where, as_json), wish, Terms(reason, force)))
 
 
 def restore(
     service: Service,
     pool: Pool,
     address: MaybeAddress = None,
-    where: Where = _DEFAULT,
+    where: Where = DEFAULT,
     as_json: AsJson = False,
     reason: Reason = None,
     force: Force = False,
@@ -151,7 +153,7 @@ def restore(
     """Take a pool or an endpoint back in."""
     below = () if address is None else ("endpoints", address)
     path = (service, "pools", pool, *below, "restore")
-    _change(_session(where, as_json), "POST", path, None, (reason, force))
+    _change(session(where, as_json), "POST", path, None, (reason, force))
 
 
 @endpoints.command("add")
@@ -163,13 +165,13 @@ def add_endpoint(
     backup: Annotated[
         bool | None, typer.Option("--backup/--no-backup", help="Only while no other is usable.", show_default=False)
     ] = None,
-    where: Where = _DEFAULT,
+    where: Where = DEFAULT,
     as_json: AsJson = False,
     reason: Reason = None,
 ) -> None:
     """Add an endpoint, or give one another weight."""
     body = {"address": address, "weight": weight, **({} if backup is None else {"backup": backup})}
-    _change(_session(where, as_json), "POST", (service, "pools", pool, "endpoints"), body, (reason, False))
+    _change(session(where, as_json), "POST", (service, "pools", pool, "endpoints"), body, (reason, False))
 
 
 @endpoints.command("remove")
@@ -177,68 +179,67 @@ def remove_endpoint(
     service: Service,
     pool: Pool,
     address: Address,
-    where: Where = _DEFAULT,
+    where: Where = DEFAULT,
     as_json: AsJson = False,
     reason: Reason = None,
     force: Force = False,
 ) -> None:
     """Remove an endpoint; what runs on it ends in peace."""
     path = (service, "pools", pool, "endpoints", address)
-    _change(_session(where, as_json), "DELETE", path, None, (reason, force))
+    _change(session(where, as_json), "DELETE", path, None, (reason, force))
 
 
-def reload(where: Where = _DEFAULT, as_json: AsJson = False, reason: Reason = None) -> None:
+def reload(where: Where = DEFAULT, as_json: AsJson = False, reason: Reason = None) -> None:
     """Read the configuration again."""
     from proxy.cli.admin import Terms
     from proxy.cli.verbs import reload as act
 
-    _end(lambda: act(_session(where, as_json), Terms(reason)))
+    end(lambda: act(session(where, as_json), Terms(reason)))
 
 
-def restart(where: Where = _DEFAULT, as_json: AsJson = False, reason: Reason = None) -> None:
+def restart(where: Where = DEFAULT, as_json: AsJson = False, reason: Reason = None) -> None:
     """Restart with the code on disk, without dropping a request."""
     from proxy.cli.admin import Terms
     from proxy.cli.verbs import restart as act
 
-    _end(lambda: act(_session(where, as_json), Terms(reason)))
+    end(lambda: act(session(where, as_json), Terms(reason)))
 
 
-def diff(where: Where = _DEFAULT, as_json: AsJson = False) -> None:
+def diff(where: Where = DEFAULT, as_json: AsJson = False) -> None:
     """What is in force and not what the file says."""
     from proxy.cli.verbs import diff as act
 
-    _end(lambda: act(_session(where, as_json)))
+    end(lambda: act(session(where, as_json)))
 
 
 def events(
     follow: Annotated[bool, typer.Option("--follow", "-f", help="And what comes, until Ctrl-C.")] = False,
-    where: Where = _DEFAULT,
+    where: Where = DEFAULT,
     as_json: AsJson = False,
 ) -> None:
     """The journal: who changed what, when and why."""
     from proxy.cli.verbs import events as act
 
-    _end(lambda: act(_session(where, as_json), follow=follow))
+    end(lambda: act(session(where, as_json), follow=follow))
 
 
 def top(
-    where: Where = _DEFAULT,
+    where: Where = DEFAULT,
     interval: Annotated[float, typer.Option(min=0.1, max=60, metavar="SECONDS", help="Between two looks.")] = 1.0,
     as_json: AsJson = False,
 ) -> None:
     """Watch the pools at work."""
-    session = _session(where, as_json)
+    found = session(where, as_json)
 
     def act() -> int:
         if as_json:
-            traffic = session.admin.get("/v1/status")["traffic"]
-            session.show(traffic, ())
+            found.show(found.admin.get("/v1/status")["traffic"], ())
             return 0
         from proxy.cli.top import top as show
 
-        return show(session.admin, interval)
+        return show(found.admin, interval)
 
-    _end(act)
+    end(act)
 
 
 def healthcheck(

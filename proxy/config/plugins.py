@@ -43,9 +43,12 @@ _SCALARS: dict[Any, values.Written] = {
 _Handler = Callable[[Any], Any]
 
 
-def one_of(registry: Registry[Any], title: str) -> Any:
-    """The type of a mapping with exactly one key, which names a plug-in: `{rewrite: {…}}`. Its value is a Plugin."""
-    section = _family(registry, title, options_type)
+def one_of(registry: Registry[Any], title: str, type_of: Callable[[type], Any] | None = None) -> Any:
+    """The type of a mapping with exactly one key, which names a plug-in: `{rewrite: {…}}`. Its value is a Plugin.
+
+    `type_of` makes the type of a plug-in's options, where that is not `options_type`.
+    """
+    section = _family(registry, title, type_of or options_type)
     section.model_config["json_schema_extra"] = {"minProperties": 1, "maxProperties": 1}
 
     def pick(raw: Any, handler: _Handler) -> Plugin:

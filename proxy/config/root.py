@@ -6,6 +6,7 @@ from pydantic import Field
 
 from proxy.config.access_log import AnyAccessLog
 from proxy.config.listeners import Admin, Dns, Listener, Plugins, Restart, Shutdown, Status, Store
+from proxy.config.rollouts import Rollout
 from proxy.config.routes import Route
 from proxy.config.services import AnyFilter, Service
 from proxy.config.shapes import OrOff, Section
@@ -40,4 +41,5 @@ class Root(Section):
     plugins: Plugins | None = Field(default=None, description="Where classes of your own are.")
     services: dict[Name, Service] = Field(default={}, description="What routes lead to, by name.")
     filters: list[AnyFilter] = Field(default=[], description="What is changed on every request, before routing.")
+    rollouts: dict[Name, Rollout] = Field(default={}, description="How services move from one pool to another.")
     routes: list[Route] = Field(min_length=1, description="Which requests go where; the first that matches wins.")

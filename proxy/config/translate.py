@@ -8,6 +8,7 @@ from pydantic import BaseModel
 from proxy.config import split
 from proxy.config.access_log import AccessLog
 from proxy.config.listeners import Admin, Listener
+from proxy.config.rollouts import to_spec
 from proxy.config.root import Root
 from proxy.config.routes import ACTION_NAMES, Destination
 from proxy.config.services import Pool, Retry, Service, Sticky, Timeouts
@@ -34,6 +35,7 @@ def to_document(root: Root) -> document.Document:
         restart_grace=root.restart.grace,
         dns_interval=root.dns.interval,
         access_log=None if root.access_log is None else _access_log(root.access_log),
+        rollouts=tuple(to_spec(name, rollout) for name, rollout in root.rollouts.items()),
     )
 
 

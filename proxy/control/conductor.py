@@ -5,7 +5,7 @@ What a run is to become is decided in proxy/rollouts (pure); here are its conseq
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Final, Protocol
@@ -15,12 +15,14 @@ from msgspec.structs import replace
 
 from proxy.control.control import Control, Steering, Who
 from proxy.control.refusal import Refusal, unknown
+from proxy.control.rollout_views import RolloutView, rollout_view
 from proxy.control.state import Course, Shares, same_shares
+from proxy.control.views import per_cent
 from proxy.core.clock import Clock
 from proxy.rollouts.analysis import Judge
 from proxy.rollouts.gathering import Gathered
 from proxy.rollouts.plan import Plan
-from proxy.rollouts.planning import plan_from_data, plan_of, plan_to_data
+from proxy.rollouts.planning import from_data, plan_of, planned_steps, to_data
 from proxy.rollouts.run import (
     Run,
     Sight,
@@ -32,9 +34,11 @@ from proxy.rollouts.run import (
     started,
     with_result,
 )
+from proxy.rollouts.spec import RolloutSpec
 from proxy.rollouts.states import ACTIVE, NotNowError, Verb
 from proxy.rollouts.step import Act, Job, MirrorTo, Result, RouteTo, SetSplit
-from proxy.snapshot.document import Plugin, RolloutSpec, Watch
+from proxy.snapshot.document import Plugin
+from proxy.telemetry.evidence import CellSeen
 
 log = logging.getLogger("sluice")
 
@@ -140,6 +144,28 @@ class Conductor:
         spec, live = self.find(name)
         return live.plan if live is not None and live.is_active else self._planned(spec)
 
+    def view(self, name: str) -> RolloutView:
+        """A rollout as it is shown."""
+        spec, live = self.find(name)
+        if live is not None:
+            alarm = live.judge.alarm(live.seen.evidence(self._stage.clock.monotonic())) if live.is_active else None
+            return rollout_view(live.run, live.plan, self._split(live.plan.service), alarm)
+        run = Run(name=name)
+        try:
+            return rollout_view(run, self._planned(spec), self._split(spec.service))
+        except Refusal as refusal:
+            steps = Plan(
+                name=name, service=spec.service, stable=spec.stable, candidate=spec.candidate,
+                steps=planned_steps(spec),
+            )  # fmt: skip
+            return replace(rollout_view(run, steps, self._split(spec.service)), problem=refusal.detail)
+
+    def _split(self, service: str) -> dict[str, float]:
+        try:
+            return per_cent(self._control.split_of(service))
+        except Refusal:  # it is gone from the file
+            return {}
+
     # -- verbs
 
     async def start(self, name: str, who: Who) -> None:
@@ -199,11 +225,14 @@ class Conductor:
                     if live.is_active:
                         await self._look(live)
 
-    def seen(self, worker: int, report: Any) -> None:
+    def seen(self, worker: int, cells: list[CellSeen]) -> None:
         """A worker has seen something."""
+        now = self._stage.clock.monotonic()
         for live in self._live.values():
-            if live.is_active and live.seen.add(worker, report, self._stage.clock.monotonic()):
-                self._news.set()
+            if live.is_active:
+                news = [live.seen.add(worker, cell, now) for cell in cells]
+                if any(news):
+                    self._news.set()
 
     def close(self) -> None:
         """Leave everything as it is, for the next controller."""
@@ -285,9 +314,8 @@ class Conductor:
     async def _set_share(self, live: Live, share: float, who: Who, *, move: bool = False) -> None:
         plan, run = live.plan, live.run
         epoch = run.epoch + 1
-        course = self._course(live)
         watch = live.seen.watch(epoch=epoch, step=run.step, share=share)
-        steering = Steering(course, _shares(plan, share), move=move, watch=watch)
+        steering = Steering(replace(self._course(live), watch=watch), _shares(plan, share), move=move)
         await self._control.steer(plan.service, steering, who)
         live.run = replace(run, share=share, epoch=epoch, stage=run.step)
 
@@ -303,8 +331,7 @@ class Conductor:
         await self._steer(live, replace(self._course(live), mirror=mirror))
 
     async def _steer(self, live: Live, course: Course) -> None:
-        watch = self._control.state.watches.get(live.plan.service)
-        await self._control.steer(live.plan.service, Steering(course, watch=watch), self._name(live))
+        await self._control.steer(live.plan.service, Steering(course), self._name(live))
 
     def _course(self, live: Live) -> Course:
         plan = live.plan
@@ -338,7 +365,7 @@ class Conductor:
     def _planned(self, spec: RolloutSpec) -> Plan:
         service = self._control.service(spec.service)
         try:
-            return plan_of(spec, service, self._control.split_of(spec.service))
+            return plan_of(spec, [pool.name for pool in service.pools], self._control.split_of(spec.service))
         except ValueError as error:
             raise Refusal(409, f"rollout {spec.name}: {error}") from error
 
@@ -367,7 +394,7 @@ class Conductor:
 
     async def _take_wheel(self, live: Live, who: Who) -> None:
         """The split is the run's again, whatever was done to it meanwhile."""
-        if self._foreign(live) or self._control.state.watches.get(live.plan.service) is None:
+        if self._foreign(live) or self._course(live).watch is None:
             try:
                 await self._set_share(live, live.run.share, who)
             except Refusal as refusal:
@@ -379,8 +406,8 @@ class Conductor:
         if run.state == "aborted" and was.state != "aborted":
             _cancel(live)
             if was.state != "pending":
-                shares = run.before if said == "undo" else {plan.stable: 1.0}
-                await self._let_go(live, Steering(None, shares, move=True), who)
+                back: Shares = run.before if said == "undo" else {plan.stable: 1.0}
+                await self._let_go(live, Steering(None, back, move=True), who)
                 self._stage.later(TUNNEL_PATIENCE, lambda: self._cut_tunnels(live, run.number))
             self._tell(plan.hooks.on_abort, live, "aborted")
         elif run.state == "succeeded":
@@ -397,8 +424,8 @@ class Conductor:
         forced = replace_who(who, force=True)
         try:
             await self._control.steer(live.plan.service, steering, forced)
-        except Refusal as refusal:  # the service is gone
-            log.error("rollout %s: %s", live.run.name, refusal.detail)
+        except Refusal as refusal:
+            log.error("rollout %s lets go: %s", live.run.name, refusal.detail)  # noqa: TRY400 - the service is gone
         live.run = ended(live.run, self._stage.clock.wall())
 
     def _cut_tunnels(self, live: Live, number: int) -> None:
@@ -456,7 +483,7 @@ class Conductor:
                 live.plan.service,
                 live.plan.stable,
                 live.plan.candidate,
-                plan_to_data(live.plan),
+                to_data(live.plan),
                 live.seen.encode() if live.is_active else b"",
             )
             for live in self._live.values()
@@ -479,8 +506,9 @@ class Conductor:
     def _revived(self, kept: Kept) -> Live:
         run = replace(kept.run, begun=False, performed=())
         why = ""
+        plan: Plan
         try:
-            plan = plan_from_data(kept.plan)
+            plan = from_data(kept.plan)
         except ValueError as error:
             why = f"its plan cannot be gone on with: {error}"
             plan = Plan(name=run.name, service=kept.service, stable=kept.stable, candidate=kept.candidate, steps=())
@@ -507,6 +535,3 @@ def _cancel(live: Live) -> None:
 def replace_who(who: Who, *, force: bool) -> Who:
     """The same, with force."""
     return Who(who.name, who.reason, force=force)
-
-
-def _unused(_: Iterable[Any], __: Watch) -> None: ...

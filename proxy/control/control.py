@@ -404,6 +404,9 @@ class Control:
     ) -> Outcome:
         before = all_shares(service, self.state)
         state = self._with_split(service, value, self.state, move=move, table=table)
+        course = state.courses.get(service.name)
+        if course is not None:  # whose split this is no longer: nothing is judged by it
+            state = state.with_course(service.name, msgspec.structs.replace(course, watch=None))
         after = all_shares(service, state)
         return await self._small(state, who, kind, service.name, before=per_cent(before), after=per_cent(after))
 
@@ -479,7 +482,7 @@ def _differ(one: Shares, other: Shares) -> bool:
 
 def _set_up(course: Course | None) -> object:
     """What of a course workers may refuse: its routes and its mirror."""
-    return None if course is None or not (course.routes or course.mirror) else course
+    return None if course is None else (course.candidate, course.routes, course.mirror)
 
 
 def _matches(wanted: str, etag: str) -> bool:

@@ -160,7 +160,8 @@ def _service(service: Service, state: State) -> Service:
     table = state.tables.get(service.name) if service.sticky else None
     course = state.courses.get(service.name)
     filters = (course.mirror, *service.filters) if course is not None and course.mirror else service.filters
-    return replace(service, pools=pools, split=shares_of(service, state), table=table, filters=filters)
+    watch = None if course is None else course.watch
+    return replace(service, pools=pools, split=shares_of(service, state), table=table, filters=filters, watch=watch)
 
 
 def _endpoints(service: str, pool: Pool, state: State) -> Iterator[Endpoint]:

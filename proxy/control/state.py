@@ -11,6 +11,7 @@ from msgspec.structs import replace
 
 from proxy.routing.split import exact_shares
 from proxy.snapshot.document import Plugin
+from proxy.telemetry.evidence import Watch
 
 Shares: TypeAlias = dict[str, float]
 
@@ -68,13 +69,15 @@ class Past(Struct, frozen=True):
 class Course(Struct, frozen=True):
     """What a rollout has set up in a service besides its split; while there is one, the split is the rollout's.
 
-    `routes` are further matches, by the name of the step's route, under which the service's requests go to the
-    `candidate`; `mirror` is a filter before the service's own.
+    `watch` is what workers count for it; without, the split is not what it has set. `routes` are further matches, by
+    the name of the step's route, under which the service's requests go to the `candidate`; `mirror` is a filter before
+    the service's own.
     """
 
     rollout: str
     stable: str
     candidate: str
+    watch: Watch | None = None
     routes: dict[str, tuple[Plugin, ...]] = {}
     mirror: Plugin | None = None
 

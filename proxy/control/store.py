@@ -99,6 +99,14 @@ class Store:
         """Keep the state. A failure is in `problems`, and gone from there once saving works again."""
         self._write("state", msgspec.msgpack.encode(state))
 
+    def kept(self, name: str) -> bytes | None:
+        """What was kept under this name."""
+        return self._load(name, bytes, b"") or None
+
+    def keep(self, name: str, data: bytes) -> None:
+        """Keep something under a name of its own."""
+        self._write(name, msgspec.msgpack.encode(data))
+
     def try_again(self) -> None:
         """Write what could not be written so far."""
         for name, data in tuple(self._unsaved.items()):

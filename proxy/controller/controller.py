@@ -157,15 +157,9 @@ class Controller:
                 self._is_stopping = True
                 if running is not None:
                     running.is_stopping = True
-            case say.Ejected():
+            case say.Seen() | say.Ejected() | say.Restarting():
                 if running is not None:
-                    running.failing(message)
-            case say.Seen():
-                if running is not None:
-                    running.seen(frame.peer, message.report)
-            case say.Restarting():
-                if running is not None:
-                    running.restarting(message.problem)
+                    running.hear(frame.peer, message)
             case _:
                 self._fleet.received(frame.peer, message, frame.descriptors)
 

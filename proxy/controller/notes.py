@@ -39,6 +39,11 @@ class Notes:
         return None if data is None else data.decode()
 
     @property
+    def rollouts(self) -> bytes | None:
+        """What the conductor has left."""
+        return self._kept.get("rollouts")
+
+    @property
     def health(self) -> Report:
         """What was known of endpoints."""
         data = self._kept.get("health")
@@ -57,6 +62,11 @@ class Keeper:
         """Keep it."""
         self._store.save(state)
         self._fleet.keep_note("state", msgspec.msgpack.encode(state))
+
+    def keep_rollouts(self, data: bytes) -> None:
+        """Keep what the conductor knows."""
+        self._store.keep("rollouts", data)
+        self._fleet.keep_note("rollouts", data)
 
     def keep_key(self, key: str) -> None:
         """Keep the key of the sticky cookie."""

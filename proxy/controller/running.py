@@ -10,22 +10,28 @@ from typing import Any
 import msgspec
 
 from proxy.channel import messages as say
+from proxy.config.posted import posted_rollout
 from proxy.control.alive import Alive
+from proxy.control.conductor import Conductor, Stage
 from proxy.control.control import Control, Who, World
 from proxy.control.fleet import BindError
+from proxy.control.jobs import Around, JobRunner
 from proxy.control.journal import Journal
 from proxy.control.numbers import sight
 from proxy.control.persisting import write_split
 from proxy.control.refusal import Refusal
 from proxy.control.store import Store
 from proxy.control.views import CheckView, ReloadCounts, ReloadView, per_cent
+from proxy.control.webhooks import Webhooks
 from proxy.controller.file import ConfigFile, bind_problems, told, worker_problems
 from proxy.controller.fleet import ChannelFleet, worker_count
 from proxy.controller.notes import Keeper, Notes
 from proxy.core.version import version
 from proxy.http1.parser import BUILD
 from proxy.pools.registry import EndpointKey
+from proxy.rollouts.spec import RolloutSpec
 from proxy.snapshot.document import Document
+from proxy.telemetry.evidence import decode
 from proxy.telemetry.exposition import exposition
 
 log = logging.getLogger("sluice")
@@ -82,6 +88,27 @@ class Running:
         self._keeper.keep_key(world.cookie_key)
         state = before.notes.state
         self.control = Control(world, first, store.state() if state is None else state, before.generation, before.parts)
+        self.conductor = self._conductor(process)
+        self._rollouts = before.notes.rollouts if before.generation else store.kept("rollouts")
+
+    def _conductor(self, process: Process) -> Conductor:
+        around = Around(
+            self.control,
+            process.fleet.ask,
+            lambda service, pool: process.fleet.ledger.totals().mirrors.get((service, pool)),
+        )
+        return Conductor(
+            Stage(
+                control=self.control,
+                jobs=JobRunner(around, Webhooks(process.spawn)),
+                clock=SystemClock(),
+                keep=self._keeper.keep_rollouts,
+                spawn=process.spawn,
+                later=process.later,
+                cut=lambda service, pool: process.fleet.cut(service, pool, None, exchanges=False),
+                persist=self.persist,
+            )
+        )
 
     async def start(self, file: Document) -> None:
         """Bring the file into force. BindError or Refusal where that cannot be."""
@@ -90,6 +117,8 @@ class Running:
         control.go_on()
         self._process.fleet.take_over(control.generation, control.document, control.parts)
         self._keeper.keep_file(file)
+        self.conductor.go_on(self._rollouts)
+        self._process.spawn(self.conductor.conduct())
 
     def try_again(self) -> None:
         """Offer the store what it could not take so far."""
@@ -97,6 +126,7 @@ class Running:
 
     async def close(self) -> None:
         """Look after nothing any more."""
+        self.conductor.close()
         await self.alive.close()
         self._store.close()
 
@@ -110,6 +140,16 @@ class Running:
 
     # -- what happens
 
+    def hear(self, peer: int, message: say.Seen | say.Ejected | say.Restarting) -> None:
+        """What a worker or the master tells without being asked."""
+        match message:
+            case say.Seen():
+                self.conductor.seen(peer, decode(message.report))
+            case say.Ejected():
+                self.failing(message)
+            case say.Restarting():
+                self.restarting(message.problem)
+
     def failing(self, endpoint: say.Ejected) -> None:
         """A worker says that requests keep failing there."""
         key = endpoint.service, endpoint.pool, endpoint.address
@@ -117,6 +157,13 @@ class Running:
             text = f"{endpoint.pool} {endpoint.address}: {self.alive.why(key)}"
             self._write("ejected", service=endpoint.service, text=text)
             log.warning("ejected %s/%s", endpoint.service, text)
+
+    def rollout_spec(self, body: dict[str, Any]) -> RolloutSpec:
+        """The rollout that somebody has posted; Refusal where it is none."""
+        spec, problems = posted_rollout(body)
+        if spec is None:
+            raise Refusal(400, "that is not a rollout", problems)
+        return spec
 
     def readdressed(self, why: str) -> None:
         """A host name has other addresses."""

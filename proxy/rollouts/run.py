@@ -52,7 +52,6 @@ class Run(Struct, frozen=True, kw_only=True):
     in_step: float = 0.0
     asked: int | None = None
     begun: bool = False
-    approved: bool = False
     waived: bool = False
     harmed: bool = False
     dead_for: float = 0.0
@@ -212,7 +211,6 @@ def _stepped(run: Run, plan: Plan, sight: Sight) -> tuple[Run, tuple[Act, ...]]:
         min_requests=plan.judge.min_requests,
         verdict=run.verdict,
         on_no_data=plan.on_no_data,
-        approved=run.approved,
         results=run.results,
     )
     match step.look(moment):
@@ -260,7 +258,7 @@ def _past(run: Run) -> Run:
 
 
 def _blank(run: Run) -> Run:
-    run = replace(run, in_step=0.0, asked=None, begun=False, approved=False, performed=(), results={})
+    run = replace(run, in_step=0.0, asked=None, begun=False, performed=(), results={})
     return replace(run, doing="", done=None, dead_for=0.0)
 
 

@@ -76,7 +76,7 @@ class Moment:
     """A running step at one look.
 
     `elapsed` is seconds in this step, without pauses; `share` the candidate's now, 0 to 1; `requests` what the
-    candidate has been judged by in this step. `approved`: a person said promote since the step began.
+    candidate has been judged by in this step.
     """
 
     elapsed: float
@@ -85,7 +85,6 @@ class Moment:
     min_requests: int
     verdict: Verdict
     on_no_data: OnNoData = "wait"
-    approved: bool = False
     results: Mapping[str, Result] = field(default_factory=dict)
 
 
@@ -138,9 +137,16 @@ class Step(Protocol):
         """The step in a few words, for the plan and the live view: "5 % to the candidate"."""
         ...
 
-    def at_most(self) -> float | None:
+    def at_most_seconds(self) -> float | None:
         """How many seconds it takes at most, or None where that depends on a person or on traffic."""
         ...
+
+
+def otherwise(what: Otherwise, reason: str) -> Answer:
+    """What a step does that has waited long enough."""
+    if what == "next":
+        return Next()
+    return Pause(reason) if what == "pause" else Abort(reason)
 
 
 STEPS: Final[Registry[Step]] = Registry("step")

@@ -10,6 +10,7 @@ from typing import Any, Final, Literal
 from msgspec import Struct
 
 from proxy.plugins.files import PluginFiles
+from proxy.rollouts.spec import RolloutSpec
 from proxy.telemetry.evidence import Watch
 
 PLUGIN: Final = "plugin"
@@ -237,6 +238,7 @@ class Document(Struct, frozen=True):
     dns_interval: float = 5.0
     access_log: AccessLog | None = None
     plugins: PluginFiles | None = None
+    rollouts: tuple[RolloutSpec, ...] = ()
 
     @property
     def uses(self) -> tuple[str, ...]:

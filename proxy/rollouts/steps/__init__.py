@@ -1,5 +1,31 @@
 """The steps. One exists by its line here."""
 
-from proxy.rollouts.steps import split
+from proxy.rollouts.steps import (
+    analyze,
+    approve,
+    bake,
+    drain,
+    flip,
+    header,
+    holdback,
+    hook,
+    mirror,
+    smoke,
+    split,
+    wait_traffic,
+)
 
-__all__ = ["split"]
+__all__ = [
+    "analyze",
+    "approve",
+    "bake",
+    "drain",
+    "flip",
+    "header",
+    "holdback",
+    "hook",
+    "mirror",
+    "smoke",
+    "split",
+    "wait_traffic",
+]

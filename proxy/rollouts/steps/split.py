@@ -1,6 +1,7 @@
 """Step `split`."""
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from proxy.core.units import Share
 from proxy.rollouts.step import STEPS, Act, Answer, Moment, Next, SetSplit, Stay
@@ -10,6 +11,8 @@ from proxy.rollouts.step import STEPS, Act, Answer, Moment, Next, SetSplit, Stay
 @dataclass(frozen=True, slots=True)
 class Split:
     """Gives the candidate this share of what it and stable have: `split: 5%`."""
+
+    SHORT: ClassVar[str] = "to"
 
     to: Share
 
@@ -22,5 +25,5 @@ class Split:
     def describe(self) -> str:
         return f"{self.to * 100:.4g} % to the candidate"
 
-    def at_most(self) -> float | None:
+    def at_most_seconds(self) -> float | None:
         return 0.0

@@ -1,0 +1,77 @@
+"""Rollouts: what they name must exist, and their steps must be able to come to something where they stand."""
+
+from collections.abc import Iterator
+
+from proxy.config.diagnosis import nearest
+from proxy.config.problems import Problem, WrongError
+from proxy.config.tree import Mapping, Scalar, shown
+from proxy.rollouts.planning import LIVE, OTHER, planned_steps, unsafe
+from proxy.rollouts.spec import RolloutSpec
+
+_URLS = ("before", "after_step", "on_abort", "events")
+
+
+def rollout_problems(root: Mapping) -> Iterator[Problem]:
+    """Everything that is wrong between the keys of a rollout, and between rollouts and services."""
+    for _, rollout in root.section("rollouts").sections():
+        yield from _reference_problems(rollout, root.section("services"))
+        yield from _key_problems(rollout)
+
+
+def step_problems(specs: tuple[RolloutSpec, ...], root: Mapping) -> Iterator[Problem]:
+    """Steps that cannot work where they stand."""
+    for spec, (_, written) in zip(specs, root.section("rollouts").sections(), strict=True):
+        steps = written.sequence("steps")
+        place = written.keys_["strategy"].place if "strategy" in written else written.place
+        try:
+            found = list(unsafe(planned_steps(spec)))
+        except ValueError as error:
+            wrong = WrongError.of(error)
+            yield place.problem(str(wrong), wrong.hint)
+            continue
+        for position, text in found:
+            wrong = WrongError.of(ValueError(text))
+            where = steps[position].place if position < len(steps) else place
+            yield where.problem(str(wrong), wrong.hint)
+
+
+def _reference_problems(rollout: Mapping, services: Mapping) -> Iterator[Problem]:
+    service = rollout.scalar("service")
+    if service is None:
+        return
+    if service not in services:
+        yield service.place.problem(f"there is no service {shown(service)}", _near(service, services))
+        return
+    pools = services.section(service).section("pools")
+    for key, word in (("stable", LIVE), ("candidate", OTHER)):
+        pool = rollout.scalar(key)
+        if pool is not None and pool != word and pools and pool not in pools:
+            message = f"the service {shown(service)} has no pool {shown(pool)}"
+            yield pool.place.problem(message, _near(pool, pools))
+    stable, candidate = rollout.scalar("stable"), rollout.scalar("candidate")
+    if stable is not None and stable == candidate:
+        yield candidate.place.problem("stable and candidate are the same pool", "name another candidate")
+    if rollout.get("candidate", OTHER) == OTHER and len(pools) > 2:
+        where = rollout.get("candidate", service)
+        yield where.place.problem(
+            f"`other` is not clear: the service {shown(service)} has {len(pools)} pools", "name the candidate"
+        )
+    if len(pools) == 1:
+        yield service.place.problem(f"the service {shown(service)} has only one pool", "add the one to go to")
+
+
+def _key_problems(rollout: Mapping) -> Iterator[Problem]:
+    if "steps" in rollout and "strategy" in rollout:
+        yield rollout.keys_["strategy"].place.problem("a strategy writes the steps", "leave one of the two out")
+    if "steps" in rollout and not rollout["steps"]:
+        yield rollout.keys_["steps"].place.problem("there are no steps", "leave the key out for the strategy's")
+    for key in _URLS:
+        url = rollout.section("hooks").scalar(key)
+        if url is not None and not url.startswith(("http://", "https://")):
+            yield url.place.problem(f"{shown(url)} is not a URL", "it begins with http:// or https://")
+
+
+def _near(scalar: Scalar, known: Mapping) -> str:
+    if scalar.secret or any(key.secret for key in known.keys_.values()):
+        return ""
+    return nearest(scalar, known)

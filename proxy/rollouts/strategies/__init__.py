@@ -1,0 +1,5 @@
+"""The strategies. One exists by its line here."""
+
+from proxy.rollouts.strategies import ab, blue_green, canary
+
+__all__ = ["ab", "blue_green", "canary"]
