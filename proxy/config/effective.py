@@ -7,11 +7,15 @@ from msgspec import Struct, to_builtins
 
 from proxy.config.shown_options import shown_options
 from proxy.config.tree import SECRET, Scalar, Sequence, Tree, scalars
-from proxy.config.tree import Mapping as Written
+from proxy.config.tree import Mapping as WrittenTree
 from proxy.core.registry import Registry
 from proxy.core.units import format_duration, format_share, format_size
 from proxy.filters import ACTIONS, FILTERS
 from proxy.pools.balancers import BALANCERS
+from proxy.rollouts.judging import Judging
+from proxy.rollouts.spec import RolloutSpec, Written
+from proxy.rollouts.step import STEPS
+from proxy.rollouts.strategy import STRATEGIES
 from proxy.snapshot import document as doc
 
 _SIZES: Final[Mapping[type, tuple[str, ...]]] = {
@@ -66,6 +70,8 @@ def effective(document: doc.Document, tree: Tree) -> dict[str, Any]:
     shown["access_log"] = "off" if document.access_log is None else _access_log(document.access_log)
     if document.store is not None:
         shown["store"] = {"path": document.store}
+    if document.rollouts:
+        shown["rollouts"] = {spec.name: _rollout(spec) for spec in document.rollouts}
     if document.plugins is not None:
         shown["plugins"] = {"path": document.plugins.path}
     found: dict[str, Any] = masked(shown, tree)
@@ -76,7 +82,7 @@ def masked(shown: Any, tree: Tree | None) -> Any:
     """The same without what stands in `tree`, at the same place, and came from a variable."""
     if tree is None or not any(scalar.secret for scalar in scalars(tree)):
         return shown
-    if isinstance(tree, Written) and isinstance(shown, dict):
+    if isinstance(tree, WrittenTree) and isinstance(shown, dict):
         return {name: masked(value, tree.get(name)) for name, value in shown.items()}
     if isinstance(tree, Sequence) and isinstance(shown, list) and len(tree) == len(shown):
         return [masked(value, part) for value, part in zip(shown, tree, strict=True)]
@@ -121,7 +127,7 @@ def _value(name: str, value: Any, *, is_size: bool) -> Any:
 
 
 def _service(service: doc.Service) -> dict[str, Any]:
-    found = _section(service, "name", "pools", "split", "balance", "filters", "table", "health")
+    found = _section(service, "name", "pools", "split", "balance", "filters", "table", "health", "watch")
     found["health"] = "off" if service.health is None else _health(service.health)
     found["balance"] = _plugin(service.balance, BALANCERS)
     found["filters"] = [_plugin(each, FILTERS) for each in service.filters]
@@ -170,7 +176,26 @@ def _named(endpoints: tuple[doc.Endpoint, ...]) -> list[doc.Endpoint]:
     return list({each.name or each.address: each for each in endpoints}.values())
 
 
-def _plugin(plugin: doc.Plugin, registry: Registry[Any]) -> dict[str, Any]:
+def _rollout(spec: RolloutSpec) -> dict[str, Any]:
+    found: dict[str, Any] = {"service": spec.service, "stable": spec.stable, "candidate": spec.candidate}
+    if spec.steps:
+        found["steps"] = [_plugin(each, STEPS) for each in spec.steps]
+    else:
+        found["strategy"] = _plugin(spec.strategy, STRATEGIES)
+    judge = shown_options(Judging, spec.judge)
+    if "statuses" in judge.get("errors", {}):
+        judge["errors"]["statuses"] = _ranges(tuple(judge["errors"]["statuses"]))
+    return {
+        **found,
+        "judge": judge,
+        "on_no_data": spec.on_no_data,
+        "on_abort": {"gradual": format_duration(spec.gradual)} if spec.gradual else "at_once",
+        "on_success": spec.on_success,
+        "hooks": dict(spec.hooks),
+    }
+
+
+def _plugin(plugin: doc.Plugin | Written, registry: Registry[Any]) -> dict[str, Any]:
     return {plugin.kind: shown_options(registry.get(plugin.kind), plugin.options)}
 
 

@@ -8,6 +8,7 @@ from pydantic import BaseModel, Field
 from proxy.config.plugins import one_of, options_type
 from proxy.config.shapes import OrScalar, Section, Shaped, as_key, under
 from proxy.config.values import (
+    MaybeShare,
     MaybeTime,
     Name,
     Positive,
@@ -68,7 +69,7 @@ class Judge(Section):
     errors: Errors = Field(default=Errors(), description="When it does harm.")
     safe: Safe = Field(default=Safe(), description="When it is safe.")
     slower_than: list[Time] = Field(default=[], description="Slower than one of these counts like an error.")
-    error_rate: Annotated[float | None, Share] = Field(default=None, description="Guard: more than this ends it.")
+    error_rate: MaybeShare = Field(default=None, description="Guard: more than this ends it.")
     p99: MaybeTime = Field(default=None, description="Guard: a slower 99th percentile ends it.")
     window: Time = Field(default=_JUDGE.window, description="What the guards look back on.")
     min_requests: Positive = Field(default=_JUDGE.min_requests, description="Fewer of the candidate's say nothing.")

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import is_dataclass
-from typing import Any, Final, get_args, get_type_hints
+from typing import Any, Final, get_args, get_origin, get_type_hints
 
 from msgspec import to_builtins
 
@@ -32,6 +32,8 @@ def _shown(hint: Any, value: Any) -> Any:
         return _FORMATS[unit](value)
     if is_dataclass(hint) and isinstance(hint, type) and isinstance(value, Mapping):
         return shown_options(hint, value)
+    if isinstance(value, list | tuple) and get_origin(hint) in (list, tuple):
+        return [_shown(get_args(hint)[0], each) for each in value]
     # A union, or what an annotation is about: by the first member that has something to say.
     told = (_shown(inner, value) for inner in get_args(hint) if inner not in extras)
     return next((each for each in told if each != value), to_builtins(value))

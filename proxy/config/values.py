@@ -312,6 +312,7 @@ Weight = Annotated[float, Written(_weight, {"anyOf": [{"type": "number", "exclus
 Duration = Annotated[float, DURATION]
 Time = Annotated[float, TIME]
 MaybeTime = Annotated[float | None, off(TIME)]
+MaybeShare = Annotated[float | None, off(SHARE)]
 Size = Annotated[int, SIZE]
 MaybeSize = Annotated[int | None, off(SIZE)]
 PositiveSize = Annotated[int, Written(_positive_size, _SIZES)]

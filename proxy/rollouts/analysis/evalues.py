@@ -11,7 +11,7 @@ from typing import Final
 RISKS: Final = (1.5, 2.0, 3.0, 5.0, 10.0, 30.0)
 """Relative risks, over the one that is tolerated, that harm may show as; each as likely as the others."""
 
-_PARTS: Final = (0.0, 0.1, 0.25, 0.5)  # of the rate that is to be excluded
+_PARTS: Final = (0.0, 0.1, 0.25, 0.5, 0.75, 0.9)  # of the rate that is to be excluded
 _PRIOR: Final = 100.0  # how many draws' worth the prior of the share check knows
 
 

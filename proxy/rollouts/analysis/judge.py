@@ -117,7 +117,7 @@ class Judge:
         window = format_duration(judging.window)
         if judging.error_rate is not None and recent.bad / recent.requests > judging.error_rate:
             rate = _share(recent.bad, recent.requests)
-            limit = f"more than {judging.error_rate:.4%}".replace("0000%", "%").replace(".%", "%")
+            limit = f"more than {judging.error_rate * 100:g}%"
             return f"{self.candidate} fails {rate} of {recent.requests:,} in {window}, {limit}", False
         if judging.p99 is not None and recent.p99 is not None and recent.p99 > judging.p99:
             limit = format_duration(judging.p99)

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Final, Literal
+from typing import ClassVar, Final, Literal
 
 from proxy.core.regex import compile_regex
 from proxy.core.units import Seconds
@@ -22,6 +22,8 @@ class Smoke:
     `body` (up to 2 KiB), and as JSON have the values of `expect_json`, whose keys are paths like `checks.db`. What is
     not so ends the rollout, or pauses it with `otherwise: pause`.
     """
+
+    SHORT: ClassVar[str] = "path"
 
     path: str = "/"
     method: str = "GET"
