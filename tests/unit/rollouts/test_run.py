@@ -56,7 +56,11 @@ class World:
                 elif isinstance(act, Job):
                     self.jobs.append(act)
             passed = 0.0
-            if not acts and (before.state, before.step, before.phase) == (self.run.state, self.run.step, self.run.phase):
+            if not acts and (before.state, before.step, before.phase) == (
+                self.run.state,
+                self.run.step,
+                self.run.phase,
+            ):
                 return
 
 

@@ -2,7 +2,7 @@ from itertools import product
 
 import pytest
 
-from proxy.rollouts.states import ACTIVE, SIGNALS, STATES, TABLE, NotNowError, after
+from proxy.rollouts.states import ACTIVE, SIGNALS, STATES, TABLE, NotNowError, Signal, State, after
 
 WAYS = {
     ("pending", "start"): "running",
@@ -35,7 +35,7 @@ WAYS = {
 
 
 @pytest.mark.parametrize(("state", "signal"), list(product(STATES, SIGNALS)))
-def test_every_signal_in_every_state(state, signal) -> None:  # type: ignore[no-untyped-def]
+def test_every_signal_in_every_state(state: State, signal: Signal) -> None:
     wanted = WAYS.get((state, signal))
     if wanted is None:
         with pytest.raises(NotNowError, match=f"it is {state}, so it cannot"):

@@ -1,5 +1,7 @@
+from collections.abc import Callable
 from itertools import product
 from math import exp, inf, isfinite, log
+from random import Random
 
 import pytest
 from hypothesis import given
@@ -22,7 +24,7 @@ SHARES = st.floats(0.001, 0.999)
 COUNTS = st.integers(0, 10**9)
 
 
-def expectation(value, probability: float, tosses: int) -> float:  # type: ignore[no-untyped-def]
+def expectation(value: Callable[[int, int], float], probability: float, tosses: int) -> float:
     """Of e to the value, over every sequence of so many tosses."""
     total = 0.0
     for outcome in product((0, 1), repeat=tosses):
@@ -69,7 +71,7 @@ def test_nothing_overflows(share: float, mine: int, theirs: int, ratio: float, a
 
 
 @given(st.lists(st.tuples(SHARES, st.integers(0, 50), st.integers(0, 50)), min_size=1, max_size=5), st.randoms())
-def test_order_of_epochs_does_not_matter(epochs: list[tuple[float, int, int]], random) -> None:  # type: ignore[no-untyped-def]
+def test_order_of_epochs_does_not_matter(epochs: list[tuple[float, int, int]], random: Random) -> None:
     shuffled = epochs[:]
     random.shuffle(shuffled)
     assert harm(shuffled, 1.0) == pytest.approx(harm(epochs, 1.0), abs=1e-6)
@@ -95,7 +97,9 @@ def test_mean_and_weights_are_of_the_values_and_not_of_their_logarithms() -> Non
     assert mean([1000.0, 0.0]) == pytest.approx(1000 - log(2))
 
 
-@pytest.mark.parametrize(("bad", "requests", "limit"), [(0, 0, 1.0), (0, 949, 0.005), (5, 1000, 0.018), (500, 1000, 0.6)])
+@pytest.mark.parametrize(
+    ("bad", "requests", "limit"), [(0, 0, 1.0), (0, 949, 0.005), (5, 1000, 0.018), (500, 1000, 0.6)]
+)
 def test_upper_limit_of_a_rate(bad: int, requests: int, limit: float) -> None:
     found = upper(bad, requests, 0.025)
     assert found <= limit

@@ -124,7 +124,9 @@ def test_split_that_is_not_kept_is_told() -> None:
     assert JUDGE.alarm(fair) is None
     told = JUDGE.alarm(unfair)
     assert told is not None
-    assert told.startswith("canary was to get 0.1 of the requests and got 0.15 of 10,000; by chance less often than 1 in ")
+    assert told.startswith(
+        "canary was to get 0.1 of the requests and got 0.15 of 10,000; by chance less often than 1 in "
+    )
     few = evidence(epoch(0.1, tally(99, sights=99), tally(100, sights=100)), sticky=True)
     assert JUDGE.alarm(few) is None
     assert JUDGE.alarm(replace(few, sticky=False)) is not None
