@@ -1,0 +1,347 @@
+"""Rollouts on real traffic: harm goes back, what is safe goes on, and nothing happens by itself without data."""
+
+import asyncio
+import contextlib
+import os
+import signal
+from collections.abc import AsyncIterator, Awaitable, Callable
+from itertools import count
+from typing import Any
+
+import pytest
+
+from tests.e2e.live import Live
+
+Factory = Callable[..., Awaitable[Any]]
+
+GET = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
+DEADLINE = 60.0
+
+
+class Colour:
+    """What an origin answers: its colour, and every `nth` time an error; 0 for never."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name.encode()
+        self.nth = 0
+        self._numbers = count(1)
+
+    def __call__(self, _: Any) -> bytes:
+        status = b"500 Oops" if self.nth and next(self._numbers) % self.nth == 0 else b"200 OK"
+        return b"HTTP/1.1 %b\r\nContent-Length: %d\r\n\r\n%b" % (status, len(self.name), self.name)
+
+
+class Shop:
+    """A proxy before blue and canary, which can be made to fail, and clients that ask all the time."""
+
+    def __init__(self, proxy: Any, blue: Colour, canary: Colour) -> None:
+        self.live = Live(proxy, lambda *_: None)
+        self.proxy = proxy
+        self.blue = blue
+        self.canary = canary
+        self.answered = 0
+
+    async def verb(self, verb: str, body: Any = None, name: str = "r") -> tuple[int, Any]:
+        """A verb of the rollout."""
+        return await self.live.call("POST", f"/v1/rollouts/{name}/{verb}", body)
+
+    async def rollout(self, name: str = "r") -> Any:
+        """How it stands."""
+        status, view = await self.live.call("GET", f"/v1/rollouts/{name}")
+        assert status == 200, view
+        return view
+
+    async def until(self, holds: Callable[[Any], Any]) -> Any:
+        """Wait until it stands like that."""
+        view = None
+        async with asyncio.timeout(DEADLINE):
+            while True:
+                with contextlib.suppress(ConnectionError, IndexError):
+                    view = await self.rollout()
+                    if holds(view):
+                        return view
+                await asyncio.sleep(0.02)
+
+    async def state(self, *states: str) -> Any:
+        """Wait until it has one of these states."""
+        return await self.until(lambda view: view["state"] in states)
+
+    async def split(self) -> dict[str, float]:
+        """The split in force."""
+        _, view = await self.live.call("GET", "/v1/services/shop")
+        return {pool: share for pool, share in view["split"].items() if share}
+
+    @contextlib.asynccontextmanager
+    async def traffic(self, clients: int = 4) -> AsyncIterator[None]:
+        """So many clients that ask without pause."""
+        ends = asyncio.Event()
+
+        async def ask() -> None:
+            client = await self.proxy.connect()
+            while not ends.is_set():
+                await client.ask(GET)
+                self.answered += 1
+            await client.close()
+
+        tasks = [asyncio.create_task(ask()) for _ in range(clients)]
+        try:
+            yield
+        finally:
+            ends.set()
+            await asyncio.gather(*tasks)
+
+
+@pytest.fixture
+def shop(sluice: Factory, origin: Factory) -> Factory:
+    """A factory: await shop(steps, judge=…, service=…, **keys of the rollout)."""
+
+    async def start(steps: str, judge: str = "{}", service: str = "", options: str = "") -> Shop:
+        blue, canary = Colour("blue"), Colour("canary")
+        one, other = await origin(answer=blue), await origin(answer=canary)
+        text = (
+            "services:\n  shop:\n    pools:\n"
+            f"      blue: {{endpoints: ['{one.address}']}}\n      canary: {{endpoints: ['{other.address}']}}\n"
+            f"    split: {{blue: 100, canary: 0}}\n    {service}\nroutes: [{{service: shop}}]\n"
+            f"rollouts:\n  r: {{service: shop, candidate: canary, steps: {steps}, judge: {judge}{options}}}\n"
+        )
+        return Shop(await sluice(text), blue, canary)
+
+    return start
+
+
+async def test_bad_canary_is_taken_back_and_stays_so(shop: Factory) -> None:
+    found = await shop("[{split: 10%}, {bake: 1h}, {split: 100%}]")
+    found.blue.nth, found.canary.nth = 100, 10
+    async with found.traffic():
+        assert (await found.verb("start"))[0] == 200
+        before = found.answered
+        view = await found.state("aborted", "succeeded")
+        spent = found.answered - before
+    assert view["state"] == "aborted"
+    assert view["reason"].startswith("canary fails ")
+    assert "by chance at any time so far less often than 1 in " in view["reason"]
+    assert view["verdict"]["kind"] == "harm"
+    assert spent < 10_000
+    assert await found.split() == {"blue": 100}
+    assert {(await found.proxy.ask(GET)).body for _ in range(30)} == {b"blue"}
+    status, refused = await found.verb("promote")
+    assert (status, refused["detail"]) == (
+        409, "rollout r: it is aborted, so it cannot promote: retry begins it again"
+    )  # fmt: skip
+
+
+async def test_equal_canary_is_promoted_by_the_evidence(shop: Factory) -> None:
+    steps = "[{split: 50%}, {bake: {until: safe, at_most: 10m}}, {split: 100%}]"
+    found = await shop(steps, judge="{safe: {or_below: 2%}}")
+    async with found.traffic():
+        assert (await found.verb("start"))[0] == 200
+        view = await found.state("aborted", "succeeded", "paused")
+    assert (view["state"], view["verdict"]["kind"]) == ("succeeded", "safe")
+    assert await found.split() == {"canary": 100}
+    assert (await found.verb("undo"))[0] == 200
+    assert await found.split() == {"blue": 100}
+
+
+async def test_slow_canary_is_taken_back_before_it_answers(sluice: Factory, origin: Factory) -> None:
+    hanging = asyncio.Event()
+
+    async def hang(reader: asyncio.StreamReader, _writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        await hanging.wait()
+
+    blue, slow = await origin(answer=Colour("blue")), await origin(serve=hang)
+    proxy = await sluice(
+        f"services:\n  shop:\n    pools: {{blue: {{endpoints: ['{blue.address}']}}, canary: {{endpoints: "
+        f"['{slow.address}']}}}}\n    split: {{blue: 100, canary: 0}}\nroutes: [{{service: shop}}]\n"
+        "rollouts:\n  r: {service: shop, candidate: canary, steps: [{split: 50%}, {bake: 1h}],"
+        " judge: {slower_than: [200ms]}}\n"
+    )
+    found = Shop(proxy, Colour("blue"), Colour("canary"))
+    assert (await found.verb("start"))[0] == 200
+    waiting = [asyncio.create_task(proxy.ask(GET)) for _ in range(60)]
+    view = await found.state("aborted", "succeeded", "paused")
+    assert view["state"] == "aborted"
+    assert view["reason"].startswith("canary is slower than 200ms for ")
+    hanging.set()
+    for task in waiting:
+        task.cancel()
+    await asyncio.gather(*waiting, return_exceptions=True)
+
+
+async def test_candidate_that_takes_no_connection_is_given_up_at_once(
+    sluice: Factory, origin: Factory, free_port: Callable[[], int]
+) -> None:
+    blue = Colour("blue")
+    back = await origin(answer=blue)
+    proxy = await sluice(
+        f"services:\n  shop:\n    pools: {{blue: {{endpoints: ['{back.address}']}}, canary: {{endpoints: "
+        f"['127.0.0.1:{free_port()}']}}}}\n    split: {{blue: 100, canary: 0}}\n    ejection: off\n"
+        "routes: [{service: shop}]\nrollouts:\n  r: {service: shop, candidate: canary,"
+        " steps: [{split: 50%}, {bake: 1h}], judge: {connect_failures: 5}}\n"
+    )
+    found = Shop(proxy, blue, Colour("canary"))
+    assert (await found.verb("start"))[0] == 200
+    async with found.traffic(2):
+        view = await found.state("aborted")
+    assert "could not be connected to" in view["reason"] or "by chance" in view["reason"]
+    assert await found.split() == {"blue": 100}
+
+
+async def test_without_traffic_nothing_is_promoted(shop: Factory) -> None:
+    found = await shop("[{split: 10%}, {bake: 100ms}, {split: 100%}]")
+    assert (await found.verb("start"))[0] == 200
+    view = await found.until(lambda view: "0 of 100 requests" in view["doing"])
+    assert (view["state"], view["step"], await found.split()) == ("running", 1, {"blue": 90, "canary": 10})
+
+
+async def test_failing_smoke_test_never_switches(shop: Factory) -> None:
+    found = await shop("[{smoke: {path: /, status: 204}}, flip]")
+    assert (await found.verb("start"))[0] == 200
+    view = await found.state("aborted", "succeeded")
+    assert view["state"] == "aborted"
+    assert view["reason"].endswith("GET /: 200, not 204")
+    assert await found.split() == {"blue": 100}
+
+
+async def test_blue_green_waits_for_a_person_and_flips(shop: Factory) -> None:
+    found = await shop(
+        "[{smoke: {path: /, count: 3, contains: canary}}, {header: {headers: {x-preview: '1'}}}, approve, flip]"
+    )
+    assert (await found.verb("start"))[0] == 200
+    await found.until(lambda view: view["step"] == 2)
+    preview = GET.replace(b"\r\n\r\n", b"\r\nX-Preview: 1\r\n\r\n")
+    assert ((await found.proxy.ask(preview)).body, (await found.proxy.ask(GET)).body) == (b"canary", b"blue")
+    assert (await found.verb("promote"))[0] == 200
+    await found.state("succeeded")
+    assert await found.split() == {"canary": 100}
+    found.live.write(found.live.text().replace("split: {blue: 100, canary: 0}", "split: {blue: 100, canary: 0.0}"))
+    assert (await found.live.call("POST", "/v1/reload"))[0] == 200
+    assert await found.split() == {"canary": 100}  # an override like any other
+
+
+async def test_split_by_hand_pauses_and_resume_takes_the_wheel_again(shop: Factory) -> None:
+    found = await shop("[{split: 10%}, {bake: 1h}]")
+    await found.verb("start")
+    await found.until(lambda view: view["step"] == 1)
+    assert (await found.live.call("PUT", "/v1/services/shop/split", {"blue": 70, "canary": 30}))[0] == 200
+    view = await found.state("paused")
+    assert (view["reason"], await found.split()) == ("the split was changed by hand", {"blue": 70, "canary": 30})
+    assert (await found.verb("resume"))[0] == 200
+    assert await found.split() == {"blue": 90, "canary": 10}
+    assert (await found.rollout())["state"] == "running"
+
+
+async def test_edit_of_the_files_split_pauses_and_takes_effect_on_abort(shop: Factory) -> None:
+    found = await shop("[{split: 10%}, {bake: 1h}]")
+    await found.verb("start")
+    await found.until(lambda view: view["step"] == 1)
+    found.live.write(found.live.text().replace("split: {blue: 100, canary: 0}", "split: {blue: 80, canary: 20}"))
+    assert (await found.live.call("POST", "/v1/reload"))[0] == 200
+    view = await found.state("paused")
+    assert "edited in the file" in view["reason"]
+    assert await found.split() == {"blue": 90, "canary": 10}
+    assert (await found.verb("abort"))[0] == 200
+    assert await found.split() == {"blue": 80, "canary": 20}
+
+
+async def test_reload_that_takes_a_pool_away_is_rejected(shop: Factory) -> None:
+    found = await shop("[{split: 10%}, {bake: 1h}]")
+    await found.verb("start")
+    await found.until(lambda view: view["step"] == 1)
+    lines = [
+        line for line in found.live.text().splitlines() if "canary: {endpoints" not in line and "  r: " not in line
+    ]
+    found.live.write("\n".join(lines).replace(", canary: 0", "").replace("rollouts:", "") + "\n")
+    status, told = await found.live.call("POST", "/v1/reload")
+    assert status == 422
+    assert told["problems"] == ["services.shop: pool canary is gone, but rollout r needs it; abort that first"]
+    assert (await found.rollout())["state"] == "running"
+
+
+async def test_killed_controller_goes_on_in_the_middle_of_a_step(shop: Factory) -> None:
+    found = await shop("[{split: 50%}, {bake: 1h}, {split: 100%}]")
+    found.canary.nth = 0
+    async with found.traffic(2):
+        await found.verb("start")
+        view = await found.until(lambda view: view["verdict"]["numbers"].get("candidate_requests", 0) > 200)
+        before = found.live.controller()
+        os.kill(before, signal.SIGKILL)
+        await found.live.until(lambda: found.live.controller() not in (None, before))
+        after = await found.until(lambda view: view["state"] == "running")
+        assert (after["step"], after["number"]) == (1, 1)
+        await found.until(
+            lambda now: (
+                now["verdict"]["numbers"].get("candidate_requests", 0)
+                > view["verdict"]["numbers"]["candidate_requests"] / 2
+            )
+        )
+        found.canary.nth = 2
+        assert (await found.state("aborted", "succeeded"))["state"] == "aborted"
+    assert await found.split() == {"blue": 100}
+
+
+async def test_abort_wins_over_promote(shop: Factory) -> None:
+    found = await shop("[{split: 10%}, approve, {split: 100%}]")
+    for number in range(20):
+        await found.verb("start" if number == 0 else "retry")
+        await found.until(lambda view: view["step"] == 1)
+        await asyncio.gather(found.verb("promote", {"full": True}), found.verb("abort"), found.verb("promote"))
+        assert (await found.rollout())["state"] == "aborted"
+        assert await found.split() == {"blue": 100}
+
+
+async def test_hold_counts_only_who_came_since(shop: Factory) -> None:
+    sticky = "sticky: {cookie: sid, on_change: hold}"
+    found = await shop("[{split: 50%}, {bake: 1h}]", service=sticky)
+    old = await found.proxy.ask(GET)
+    cookie = old.one(b"set-cookie").split(b";")[0]
+    held = GET.replace(b"\r\n\r\n", b"\r\nCookie: " + cookie + b"\r\n\r\n")
+    await asyncio.sleep(1.1)  # a binding knows seconds
+    await found.verb("start")
+    await found.until(lambda view: view["step"] == 1)
+    for _ in range(10):
+        assert (await found.proxy.ask(held)).body == b"blue"
+    for _ in range(20):
+        await found.proxy.ask(GET)
+    numbers = await found.until(
+        lambda view: sum(view["verdict"]["numbers"].get(f"{key}_requests", 0) for key in ("candidate", "stable")) >= 20
+    )
+    seen = numbers["verdict"]["numbers"]
+    assert seen["candidate_requests"] + seen["stable_requests"] == 20
+
+
+BODIES = [
+    ({}, 400, "$.name: a rollout needs a name"),
+    ({"name": "x"}, 400, "$: service is missing"),
+    ({"name": "x", "service": "shop", "candidate": "canary", "steps": [{"split": "5"}]}, 400, "$.steps[0].split"),
+    ({"name": "x", "service": "shop", "stepz": []}, 400, "$.stepz: unknown key"),
+    ({"name": "x", "service": "nope"}, 404, "there is no service 'nope'"),
+    ({"name": "x", "service": "shop", "candidate": "red"}, 409, "there is no pool red"),
+    ({"name": "r", "service": "shop"}, 409, "the file has a rollout r"),
+]
+
+
+@pytest.mark.parametrize(("body", "status", "message"), BODIES)
+async def test_bad_rollouts_are_refused_by_the_field(
+    shop: Factory, body: dict[str, Any], status: int, message: str
+) -> None:
+    found = await shop("[{split: 10%}]")
+    got, problem = await found.live.call("POST", "/v1/rollouts", body)
+    assert got == status, problem
+    assert message in "; ".join([problem["detail"], *problem.get("problems", ())])
+
+
+async def test_posted_rollout_runs_like_the_files(shop: Factory) -> None:
+    found = await shop("[{split: 10%}]")
+    steps = [{"split": "30%"}, "approve"]
+    status, view = await found.live.call("POST", "/v1/rollouts", {"name": "x", "service": "shop", "steps": steps})
+    assert (status, view["state"]) == (200, "pending")
+    assert (await found.verb("start", name="x"))[0] == 200
+    status, refused = await found.verb("start")
+    assert (status, "is with rollout x" in refused["detail"]) == (409, True)
+    async with asyncio.timeout(DEADLINE):
+        while (await found.rollout("x"))["step"] != 1:
+            await asyncio.sleep(0.02)
+    assert await found.split() == {"blue": 70, "canary": 30}
+    assert (await found.verb("promote", {"full": True}, name="x"))[1]["state"] == "succeeded"
+    assert await found.split() == {"canary": 100}
