@@ -1,0 +1,134 @@
+"""What the workers of one run have seen, put together."""
+
+from itertools import permutations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from msgspec.structs import replace
+
+from proxy.rollouts.evidence import Tally
+from proxy.rollouts.gathering import Gathered
+from proxy.rollouts.judging import Judging
+from proxy.rollouts.plan import Plan
+from proxy.telemetry.evidence import CellSeen
+
+PLAN = Plan(
+    name="r", service="shop", stable="live", candidate="canary", steps=(), judge=Judging(slower_than=(0.5,), p99=1.0)
+)
+NOW = 1_000.0
+
+
+def _gathered(*, is_sticky: bool = False, epochs: int = 2) -> Gathered:
+    gathered = Gathered("r#1", PLAN, is_sticky=is_sticky, since=5.0)
+    for epoch in range(epochs):
+        gathered.watch(epoch=epoch, step=epoch, share=0.1)
+    return gathered
+
+
+def _cell(pool: str = "canary", epoch: int = 0, requests: int = 1, bad: int = 0, slow: int = 0) -> CellSeen:
+    return CellSeen("r#1", epoch, pool, requests, requests, bad, (slow,), (bad, slow), ((), ()))
+
+
+def _of_buckets(epoch: int, pool: str, bad: tuple[int, ...], sighted: tuple[int, ...]) -> CellSeen:
+    return CellSeen("r#1", epoch, pool, 0, len(bad), len(bad), (0,), (0, 0), (bad, ()), sighted)
+
+
+STRANGE = [
+    replace(_cell(), run="r#0"),
+    replace(_cell(), epoch=9),
+    replace(_cell(), pool="green"),
+    replace(_cell(), slow=()),
+    replace(_cell(), events=(1,)),
+    replace(_cell(), buckets=((1,),)),
+]
+
+
+@pytest.mark.parametrize("cell", STRANGE)
+def test_what_is_not_of_this_run_is_ignored(cell: CellSeen) -> None:
+    gathered = _gathered()
+    before = gathered.evidence(NOW)
+    assert gathered.add(1, replace(cell, bad=1), NOW) is False
+    assert gathered.evidence(NOW) == before
+
+
+cells = st.builds(
+    _cell,
+    pool=st.sampled_from(["live", "canary"]),
+    epoch=st.integers(0, 1),
+    requests=st.integers(0, 50),
+    bad=st.integers(0, 50),
+    slow=st.integers(0, 50),
+)
+
+
+@given(st.lists(cells, max_size=20))
+def test_tallies_are_the_sums_of_what_was_told(told: list[CellSeen]) -> None:
+    gathered = _gathered()
+    for cell in told:
+        gathered.add(1, cell, NOW)
+    for epoch in gathered.evidence(NOW).epochs:
+        for pool, tally in (("live", epoch.stable), ("canary", epoch.candidate)):
+            mine = [cell for cell in told if (cell.pool, cell.epoch) == (pool, epoch.number)]
+            requests, bad, slow = (
+                sum(cell.requests for cell in mine), sum(cell.bad for cell in mine), sum(c.slow[0] for c in mine)
+            )  # fmt: skip
+            assert tally == Tally(requests, bad, (slow,), (bad, slow), requests)
+
+
+def test_bucket_counts_once_whichever_worker_tells_first() -> None:
+    told = [
+        (1, _of_buckets(0, "canary", (3, 4), (3, 4))),
+        (2, _of_buckets(0, "canary", (4, 5), (4, 5))),
+        (3, _of_buckets(0, "canary", (3, 5), (5, 6))),
+    ]
+    found = set()
+    for order in permutations(told):
+        gathered = _gathered(is_sticky=True)
+        for worker, cell in order:
+            gathered.add(worker, cell, NOW)
+        tally = gathered.evidence(NOW).epochs[0].candidate
+        found.add((tally.requests, tally.bad, tally.events, tally.sights))
+    assert found == {(6, 6, (3, 0), 4)}
+
+
+def test_bucket_that_failed_in_one_epoch_is_no_event_of_a_later_one() -> None:
+    gathered = _gathered(is_sticky=True)
+    gathered.add(1, _of_buckets(0, "live", (3,), (3,)), NOW)
+    gathered.add(1, _of_buckets(1, "canary", (3,), (3,)), NOW)
+    first, second = gathered.evidence(NOW).epochs
+    assert (first.stable.events, first.stable.sights) == ((1, 0), 1)
+    assert (second.candidate.bad, second.candidate.events, second.candidate.sights) == (1, (0, 0), 0)
+
+
+def test_window_forgets_what_the_epochs_keep() -> None:
+    gathered = _gathered()
+    gathered.add(1, replace(_cell(requests=10, bad=2), latency={320: 10}), NOW)
+    recent = gathered.evidence(NOW + 1).candidate
+    assert (recent.requests, recent.bad, recent.p99 is None) == (10, 2, False)
+    later = gathered.evidence(NOW + PLAN.judge.window + 2)
+    assert (later.candidate.requests, later.candidate.p99) == (0, None)
+    assert later.epochs[0].candidate.requests == 10
+
+
+def test_connect_failures_add_up_over_workers_until_one_connects() -> None:
+    gathered = _gathered()
+    failing = replace(_cell(), failed_to_connect=4)
+    for worker in (1, 2):
+        assert gathered.add(worker, failing, NOW) is True
+    assert gathered.evidence(NOW).candidate.connect_failures == 8
+    gathered.add(3, replace(_cell(), connected=True, failed_to_connect=1), NOW)
+    assert gathered.evidence(NOW).candidate.connect_failures == 1
+
+
+@given(st.lists(st.integers(0, 9_999), max_size=50))
+def test_what_is_kept_brings_back_the_epochs_and_the_buckets(buckets: list[int]) -> None:
+    gathered = _gathered(is_sticky=True)
+    told = _of_buckets(0, "canary", tuple(buckets), tuple(buckets))
+    gathered.add(1, told, NOW)
+    kept = gathered.encode()
+    again = Gathered.decode(kept, PLAN)
+    assert len(kept) < 100_000
+    assert again.evidence(NOW).epochs == gathered.evidence(NOW).epochs
+    again.add(2, told, NOW)
+    assert again.evidence(NOW).epochs[0].candidate.events == gathered.evidence(NOW).epochs[0].candidate.events
