@@ -173,8 +173,15 @@ class Conductor:
         async with self._lock:
             spec, live = self.find(name)
             if live is not None and live.run.state != "succeeded":
-                signalled(live.run, "start", "", 0.0)  # says why not
+                self._refuse_start(live)
+            self._refuse_other(spec, live)
             await self._begin(spec, self._planned(spec), who, live)
+
+    def _refuse_start(self, live: Live) -> None:
+        try:
+            signalled(live.run, "start", "", 0.0)
+        except NotNowError as error:
+            raise Refusal(409, f"rollout {live.run.name}: {error}") from error
 
     async def signal(self, name: str, verb: Verb, who: Who) -> None:
         """Any other verb; Refusal where it is out of place."""

@@ -194,6 +194,7 @@ class Control:
                 self._refuse_nowhere(service, way.shares, state, who)
                 state = self._with_split(service, way.shares, state, move=way.move)
             if way.course is None:
+                state = state.with_edits_of(name, self.state)
                 stands = all_shares(service, state)
                 state, ended = reconciled(self.file, state)  # an edit that has waited for this takes effect
                 state = with_tables(state, self.file, self._splits_but(name, stands))

@@ -100,6 +100,13 @@ class State(Struct, frozen=True):
             splits[service] = SplitOverride(file, value)
         return replace(self, splits=splits)
 
+    def with_edits_of(self, service: str, before: Self) -> Self:
+        """The override of the split as one of the file's value that the one before had replaced: edits since count."""
+        mine, theirs = self.splits.get(service), before.splits.get(service)
+        if mine is None or theirs is None:
+            return self
+        return replace(self, splits={**self.splits, service: replace(mine, file=theirs.file)})
+
     def with_endpoint(self, override: EndpointOverride) -> Self:
         """One endpoint is there with this weight, or is not there, whatever the file says."""
         others = tuple(each for each in self.endpoints if endpoint_key(each) != endpoint_key(override))

@@ -466,7 +466,8 @@ class Exchange:
     def expire(self, now: float) -> None:
         """Waited too long for a place, or `timeouts.total` is over."""
         self.deadline = inf
-        turn_away(self)
+        if self.is_queued or self.request_done:  # else it is the client who is late
+            turn_away(self)
         if now < self.total_deadline():
             self.spoil("pending_timeout")
         else:

@@ -84,6 +84,7 @@ class Sighting:
 
     def expire(self, now: float) -> None:
         """A threshold may have passed: counted now, without waiting for what comes."""
+        self.deadline = inf  # else the wheel would look again at every tick, for as long as a body or tunnel lasts
         if self.has_outcome or not self.left:
             return
         waited = self._waited(self.exchange.attempt)

@@ -90,7 +90,7 @@ class Gathered:
         epoch = self._epochs.get(cell.epoch)
         if cell.run != self.name or epoch is None or cell.pool not in self._window:
             return False
-        if len(cell.slow) != self._thresholds or len(cell.events) != self._thresholds + 1:
+        if (len(cell.slow) + 1, len(cell.events), len(cell.buckets)) != (self._thresholds + 1,) * 3:
             return False
         total = epoch.candidate if cell.pool == self._plan.candidate else epoch.stable
         total.requests += cell.requests

@@ -68,6 +68,7 @@ def unsafe(steps: Sequence[Step]) -> Iterator[tuple[int, str]]:
     for position, step in enumerate(steps):
         for act in step.begin():
             share = act.share if isinstance(act, SetSplit) else share
+        share = getattr(step, "LEAVES", share)
         if isinstance(step, Bake) and step.until == "safe" and not 0 < share < 1:
             yield position, "`until: safe` compares the two, so both need traffic; split between 0 and 100 % before it"
 

@@ -197,6 +197,11 @@ class Seeing:
         if len(self._dirty) == 1:
             self.wake()
 
+    @property
+    def has_news(self) -> bool:
+        """Is there anything to tell?"""
+        return bool(self._dirty)
+
     def tell(self) -> bytes:
         """All there is to tell, encoded."""
         dirty, self._dirty = self._dirty, []

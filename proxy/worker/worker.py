@@ -63,6 +63,7 @@ class Worker:
         """Serve until told to end, then end gracefully."""
         await self._ending.wait()
         await self._end()
+        self._tell_seen()
         self._link.close()
 
     # -- what the others say
@@ -288,9 +289,10 @@ class Worker:
         self._link.send(CONTROLLER, say.Ejected(endpoint.service, endpoint.pool, endpoint.address))
 
     def _tell_seen(self) -> None:
-        report = self._generations.seeing.tell()
-        if not self._link.waiting:  # a master that does not read: a judge does without what nobody takes
-            self._link.send(CONTROLLER, say.Seen(report))
+        if self._link.waiting:  # a master that does not read: counts add up meanwhile, and take no more room
+            self._loop.call_later(SEEN, self._tell_seen)
+        elif self._generations.seeing.has_news:
+            self._link.send(CONTROLLER, say.Seen(self._generations.seeing.tell()))
 
     def _tell_spent(self, spent: say.Spent) -> None:
         if not self._link.waiting:  # a master that does not read: what is lost is as if the others were not there

@@ -1,6 +1,7 @@
 """Step `holdback`."""
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from proxy.core.units import Seconds, Share, format_duration, format_share
 from proxy.rollouts.step import STEPS, Act, Answer, Moment, Next, SetSplit, Stay
@@ -11,6 +12,8 @@ from proxy.rollouts.waiting import timed
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Holdback:
     """Gives the candidate all but a `share`, which stays with stable to compare with, bakes, and then gives it that."""
+
+    LEAVES: ClassVar[float] = 1.0
 
     time: Seconds
     share: Share = 0.01

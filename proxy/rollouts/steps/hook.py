@@ -1,5 +1,6 @@
 """Step `hook`."""
 
+import re
 from dataclasses import asdict, dataclass
 from typing import ClassVar
 
@@ -20,7 +21,7 @@ class Hook:
     otherwise: Otherwise = "pause"
 
     def __post_init__(self) -> None:
-        if not self.url.startswith(("http://", "https://")):
+        if not re.fullmatch(r"https?://[^\s/?#]+[!-~]*", self.url):
             raise ValueError("a hook is a URL; write it like https://ci.example.com/gate")
         if not 0 <= self.retries <= 6:
             raise ValueError("a hook is tried again 0 to 6 times")

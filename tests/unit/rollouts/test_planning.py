@@ -66,6 +66,8 @@ BAD = [
     (spec(("fly", {})), "unknown step 'fly'"),
     (spec(("bake", {"until": "safe"})), "step 0: `until: safe` compares the two"),
     (spec(("split", {"to": 1.0}), ("bake", {"until": "safe"})), "step 1: `until: safe` compares the two"),
+    (spec(("holdback", {"time": 1.0}), ("bake", {"until": "safe"})), "step 1: `until: safe` compares the two"),
+    (spec(("hook", {"url": "http:// bad"})), "a hook is a URL"),
     (spec(strategy=Written("ab")), "ab needs a cohort"),
     (spec(strategy=Written("canary", {"shares": [0.5, 0.1]})), "shares go up"),
     (spec(judge={"window": "soon"}), "window"),

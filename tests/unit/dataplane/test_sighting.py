@@ -1,0 +1,209 @@
+"""Which requests a rollout counts, and as what: an exchange without any wire, to its end."""
+
+from collections.abc import Callable
+from math import inf
+from typing import Any
+
+import pytest
+from msgspec.structs import replace
+
+from proxy.dataplane import failures as fail
+from proxy.snapshot.compile import compile_snapshot
+from proxy.snapshot.document import Endpoint, Limits, Plugin, Pool, Retry
+from proxy.telemetry.evidence import Cell, Watch
+
+A, B = "127.0.0.1:1", "127.0.0.1:2"
+WATCH = Watch(run="r#1", epoch=1, step=0, stable="blue", candidate="canary", slower_than=(2.0, 0.5))
+NONE, GOOD, BAD = (0, 0), (1, 0), (1, 1)
+
+
+def _made(make: Any, endpoints: int = 1, **service: Any) -> Any:
+    stage = make(endpoints, **service)
+    stage.plane.connect = lambda _: None  # no new connection ever comes
+    return stage
+
+
+def _cell(stage: Any, pool: str = "blue") -> Cell:
+    found: Cell = stage.plane.snapshot.services["shop"].watched.cells[pool]
+    return found
+
+
+def _outcome(stage: Any, pool: str = "blue") -> tuple[int, int]:
+    cell = _cell(stage, pool)
+    return cell.requests, cell.bad
+
+
+STATUSES = [(200, GOOD), (404, GOOD), (499, GOOD), (500, BAD), (503, BAD), (599, BAD)]
+
+
+@pytest.mark.parametrize(("status", "outcome"), STATUSES)
+def test_status_of_the_upstream_is_the_outcome(make: Any, status: int, outcome: tuple[int, int]) -> None:
+    stage = _made(make, watch=WATCH)
+    stage.begin().response(stage.head(status), b"ok", True)
+    assert _outcome(stage) == outcome
+    assert _cell(stage).sights == 1
+
+
+def test_status_is_bad_only_where_the_watch_says_so(make: Any) -> None:
+    stage = _made(make, watch=replace(WATCH, statuses=((400, 404),)))
+    for status in (404, 405, 500):
+        stage.next_client()
+        stage.begin().response(stage.head(status), b"ok", True)
+    assert _outcome(stage) == (3, 1)
+
+
+FAILURES = [
+    (fail.ConnectFailed, BAD, 1),
+    (fail.ConnectTimeout, BAD, 1),
+    (fail.UpstreamReset, BAD, 0),
+    (fail.ResponseTimeout, BAD, 0),
+    (fail.TryTimeout, BAD, 0),
+    (fail.SendTimeout, BAD, 0),
+    (fail.UpstreamMalformed, BAD, 0),
+    (fail.Exhausted, NONE, 0),  # our own want of descriptors
+]
+
+
+@pytest.mark.parametrize(("failure", "outcome", "in_a_row"), FAILURES)
+def test_failed_attempt_is_the_outcome(
+    make: Any, failure: Callable[[], fail.UpstreamFailure], outcome: tuple[int, int], in_a_row: int
+) -> None:
+    stage = _made(make, watch=WATCH)
+    stage.begin().attempt_failed(failure(), False)
+    assert (_outcome(stage), _cell(stage).failed_to_connect) == (outcome, in_a_row)
+
+
+def test_first_attempt_decides_whatever_a_retry_delivers(make: Any) -> None:
+    stage = _made(make, 2, watch=WATCH, retry=Retry(on=("connect", "503")))
+    exchange = stage.begin()
+    exchange.attempt_failed(fail.ConnectFailed(), False)
+    exchange.response(stage.head(200), b"ok", True)
+    assert (stage.client.status, _outcome(stage)) == (200, BAD)
+    stage.next_client()
+    exchange = stage.begin()
+    exchange.response(stage.head(503), b"", True)
+    exchange.response(stage.head(200), b"ok", True)
+    assert (stage.client.status, _outcome(stage)) == (200, (2, 2))
+
+
+def test_connection_that_had_been_given_up_is_no_outcome(make: Any) -> None:
+    stage = _made(make, watch=WATCH)
+    exchange = stage.begin()
+    stage.servers[A].endpoint.idle.append(stage.connect(A))
+    exchange.attempt_failed(fail.UpstreamReset(unanswered=True), True)
+    assert _outcome(stage) == NONE
+
+
+def test_client_that_leaves_is_no_request(make: Any) -> None:
+    stage = _made(make, watch=WATCH)
+    stage.begin().abandon()
+    assert (_outcome(stage), _cell(stage).sights) == (NONE, 1)
+
+
+def test_response_that_breaks_is_bad_once(make: Any) -> None:
+    stage = _made(make, watch=WATCH)
+    exchange = stage.begin()
+    exchange.response(stage.head(length=9), b"half", False)
+    assert _outcome(stage) == GOOD
+    exchange.response_broken("upstream_reset")
+    assert _outcome(stage) == BAD
+
+
+def test_tunnel_counts_at_its_101(make: Any) -> None:
+    stage = _made(make, watch=WATCH)
+    stage.begin().upgrade(stage.head(101), b"")
+    assert _outcome(stage) == GOOD
+
+
+def test_full_pool_is_bad(make: Any) -> None:
+    stage = _made(make, watch=WATCH, limits=Limits(connections=1, pending=0))
+    stage.begin()
+    stage.next_client()
+    stage.begin()
+    assert (stage.client.reason, _outcome(stage)) == ("overloaded", BAD)
+
+
+def test_place_that_never_came_free_is_bad(make: Any) -> None:
+    stage = _made(make, watch=WATCH, limits=Limits(connections=1))
+    stage.begin()
+    stage.next_client()
+    waiting = stage.begin()
+    waiting.expire(waiting.deadline)
+    assert (stage.client.reason, _outcome(stage)) == ("pending_timeout", BAD)
+
+
+def _two(*, drained: bool) -> dict[str, Any]:
+    pools = (Pool("blue", (Endpoint(A, drain=drained),)), Pool("canary", (Endpoint(B),)))
+    return {"pools": pools, "split": {"blue": 0.9, "canary": 0.1}, "watch": WATCH}
+
+
+def test_request_that_spills_is_bad_for_the_pool_that_was_chosen(make: Any) -> None:
+    stage = _made(make, **_two(drained=True))
+    exchange = stage.begin()
+    exchange.response(stage.head(200), b"ok", True)
+    assert (exchange.pool_name, _outcome(stage), _outcome(stage, "canary")) == ("canary", BAD, NONE)
+
+
+def test_pool_without_an_endpoint_is_bad(make: Any) -> None:
+    stage = _made(make, pools=(Pool("blue", (Endpoint(A, drain=True),)),), watch=WATCH)
+    stage.begin()
+    assert (stage.client.reason, _outcome(stage)) == ("no_endpoint", BAD)
+
+
+def _counts(stage: Any) -> tuple[int, int]:
+    return _cell(stage).sights, _cell(stage).requests
+
+
+def test_pool_that_a_route_names_does_not_count(make: Any) -> None:
+    stage = _made(make, watch=WATCH)
+    before = stage.plane.snapshot
+    document = replace(stage.document, routes=(replace(stage.document.routes[0], pool="blue"),))
+    stage.plane.snapshot = compile_snapshot(document, 2, before.registry, lambda: 0.5, token=bytes)
+    stage.plane.snapshot.activate()
+    stage.begin().response(stage.head(500), b"", True)
+    assert _counts(stage) == (0, 0)
+
+
+def test_answer_of_a_filter_does_not_count(make: Any) -> None:
+    stage = _made(make, watch=WATCH, filters=(Plugin("fault", {"abort": 503, "share": 1.0}),))
+    stage.begin()
+    assert (stage.client.status, _counts(stage)) == (503, (0, 0))
+
+
+def _at(stage: Any) -> list[float]:
+    at = [stage.plane.clock()]
+    stage.plane.clock = lambda: at[0]
+    return at
+
+
+def test_slowness_counts_as_soon_as_it_is_certain(make: Any) -> None:
+    stage = _made(make, watch=WATCH)
+    at = _at(stage)
+    exchange = stage.begin()
+    at[0] += 0.7
+    stage.plane.wheel.tick(at[0])
+    assert (_cell(stage).slow, _outcome(stage)) == ([0, 1], NONE)
+    exchange.abandon()
+    assert (_cell(stage).slow, _outcome(stage)) == ([0, 1], NONE)
+
+
+def test_slowness_counts_once_by_each_threshold(make: Any) -> None:
+    stage = _made(make, watch=WATCH)
+    at = _at(stage)
+    exchange = stage.begin()
+    at[0] += 0.7
+    stage.plane.wheel.tick(at[0])
+    at[0] += 2.0
+    exchange.response(stage.head(200), b"ok", True)
+    assert (_cell(stage).slow, _outcome(stage)) == ([1, 1], GOOD)
+
+
+def test_wheel_looks_no_more_once_there_is_nothing_to_find(make: Any) -> None:
+    stage = _made(make, watch=WATCH)
+    at = _at(stage)
+    exchange = stage.begin()
+    exchange.response(stage.head(length=9), b"half", False)
+    at[0] += 0.7
+    stage.plane.wheel.tick(at[0])
+    assert exchange.aside.sighting.scheduled == inf
+    assert _cell(stage).slow == [0, 0]
