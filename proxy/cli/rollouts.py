@@ -93,7 +93,8 @@ def plan_of_file(file: Path, name: str, *, as_json: bool) -> int:
         return REFUSED
     service = next(each for each in loaded.document.services if each.name == spec.service)
     try:
-        found = plan_of(spec, [pool.name for pool in service.pools], service.split)
+        pools = {pool.name: [each.address for each in pool.endpoints] for pool in service.pools}
+        found = plan_of(spec, pools, service.split)
     except ValueError as error:
         print(f"sluice: rollout {name}: {error}", file=sys.stderr)
         return REFUSED

@@ -178,6 +178,8 @@ def _named(endpoints: tuple[doc.Endpoint, ...]) -> list[doc.Endpoint]:
 
 def _rollout(spec: RolloutSpec) -> dict[str, Any]:
     found: dict[str, Any] = {"service": spec.service, "stable": spec.stable, "candidate": spec.candidate}
+    if spec.pool is not None:
+        found = {"service": spec.service, "pool": spec.pool}
     if spec.steps:
         found["steps"] = [_plugin(each, STEPS) for each in spec.steps]
     else:

@@ -23,7 +23,10 @@ def posted_rollout(body: dict[str, Any]) -> tuple[RolloutSpec | None, tuple[str,
         rollout = Rollout.model_validate(tree)
     except ValidationError as error:
         return None, tuple(str(problem) for problem in diagnose(error, tree, _keys))
-    return to_spec(name, rollout), ()
+    spec = to_spec(name, rollout)
+    if spec.strategy.options.get("update", {}).get("command"):
+        return None, ("$.strategy: commands run only from the file; use update: {hook: …} here",)
+    return spec, ()
 
 
 def _tree(data: Any, path: str) -> Tree:

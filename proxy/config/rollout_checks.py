@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from proxy.config.diagnosis import nearest
 from proxy.config.problems import Problem, WrongError
 from proxy.config.tree import Mapping, Scalar, shown
-from proxy.rollouts.planning import LIVE, OTHER, planned_steps, unsafe
+from proxy.rollouts.planning import LIVE, OTHER, planned_steps, rolling_problem, unsafe
 from proxy.rollouts.spec import RolloutSpec
 
 _URLS = ("before", "after_step", "on_abort", "events")
@@ -22,6 +22,10 @@ def step_problems(specs: tuple[RolloutSpec, ...], root: Mapping) -> Iterator[Pro
     """Steps that cannot work where they stand."""
     for spec, (_, written) in zip(specs, root.section("rollouts").sections(), strict=True):
         steps = written.sequence("steps")
+        rolling = rolling_problem(spec)
+        if rolling is not None:
+            wrong = WrongError.of(ValueError(rolling[1]))
+            yield written.keys_[rolling[0]].place.problem(str(wrong), wrong.hint)
         place = written.keys_["strategy"].place if "strategy" in written else written.place
         try:
             found = list(unsafe(planned_steps(spec)))
@@ -43,11 +47,13 @@ def _reference_problems(rollout: Mapping, services: Mapping) -> Iterator[Problem
         yield service.place.problem(f"there is no service {shown(service)}", _near(service, services))
         return
     pools = services.section(service).section("pools")
-    for key, word in (("stable", LIVE), ("candidate", OTHER)):
+    for key, word in (("stable", LIVE), ("candidate", OTHER), ("pool", "")):
         pool = rollout.scalar(key)
         if pool is not None and pool != word and pools and pool not in pools:
             message = f"the service {shown(service)} has no pool {shown(pool)}"
             yield pool.place.problem(message, _near(pool, pools))
+    if "pool" in rollout:
+        return
     stable, candidate = rollout.scalar("stable"), rollout.scalar("candidate")
     if stable is not None and stable == candidate:
         yield candidate.place.problem("stable and candidate are the same pool", "name another candidate")

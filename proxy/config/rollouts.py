@@ -97,6 +97,7 @@ class Rollout(Section):
     service: Name = Field(description="The service.")
     stable: Name = Field(default=LIVE, description="The pool that it leaves: by name, or live, which has 100 %.")
     candidate: Name = Field(default=OTHER, description="The pool that it goes to: by name, or other, of two.")
+    pool: Name | None = Field(default=None, description="The pool that strategy rolling updates in place.")
     steps: list[AnyStep] = Field(default=[], description="What is done, in this order.")
     strategy: AnyStrategy = Field(default=Plugin("canary"), description="Writes the steps where there are none.")
     judge: Judge = Field(default=Judge(), description="How it is judged.")
@@ -126,6 +127,7 @@ def to_spec(name: str, rollout: Rollout) -> RolloutSpec:
         gradual=rollout.on_abort.gradual if isinstance(rollout.on_abort, Gradual) else 0.0,
         on_success=rollout.on_success,
         hooks={key: value for key, value in rollout.hooks if value is not None},
+        pool=rollout.pool,
     )
 
 

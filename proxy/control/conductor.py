@@ -37,6 +37,7 @@ from proxy.rollouts.run import (
 from proxy.rollouts.spec import RolloutSpec
 from proxy.rollouts.states import ACTIVE, NotNowError, Verb
 from proxy.rollouts.step import Act, Job, MirrorTo, Result, RouteTo, SetSplit
+from proxy.rollouts.steps.wave import ROLLBACK, Wave, rollback_of
 from proxy.snapshot.document import Plugin
 from proxy.telemetry.evidence import CellSeen
 
@@ -194,6 +195,7 @@ class Conductor:
             except NotNowError as error:
                 raise Refusal(409, f"rollout {name}: {error}") from error
             self._refuse_other(spec, live, run)
+            _refuse_rolling(live, verb)
             if verb == "retry":
                 await self._begin(live.spec, live.plan, who, live)
                 return
@@ -222,6 +224,9 @@ class Conductor:
 
     async def conduct(self) -> None:
         """Look at everything under way, until cancelled."""
+        for live in self._live.values():
+            if live.run.state == "aborted" and live.run.started is not None:
+                self._roll_back(live)  # where an earlier controller has not come to its end
         while True:
             is_idle = not any(live.is_active for live in self._live.values())
             with suppress(TimeoutError):
@@ -365,14 +370,25 @@ class Conductor:
         if (live.run.number, live.run.step) == (number, step):
             live.run = with_result(live.run, job.name, result)
             live.run = noted(live.run, f"{job.kind}: {result.text}", self._stage.clock.wall())
+            if not live.is_active:
+                live.run = replace(live.run, doing="")
+                self._keep()
             self._news.set()
+
+    def _roll_back(self, live: Live) -> None:
+        """What waves have updated is taken back, endpoint by endpoint."""
+        job = rollback_of(live.plan.steps, live.run.step, live.run.results)
+        if job is not None:
+            live.run = replace(live.run, doing="the waves are rolled back")
+            self._begin_job(live, job)
 
     # -- beginnings and ends
 
     def _planned(self, spec: RolloutSpec) -> Plan:
         service = self._control.service(spec.service)
         try:
-            return plan_of(spec, [pool.name for pool in service.pools], self._control.split_of(spec.service))
+            pools = {pool.name: [each.address for each in pool.endpoints] for pool in service.pools}
+            return plan_of(spec, pools, self._control.split_of(spec.service))
         except ValueError as error:
             raise Refusal(409, f"rollout {spec.name}: {error}") from error
 
@@ -389,7 +405,8 @@ class Conductor:
         before = self._control.split_of(plan.service)
         number = live.run.number + 1 if live is not None else 1
         run = started(spec.name, number, before, wall)
-        share = before.get(plan.candidate, 0.0) / (before[plan.stable] + before.get(plan.candidate, 0.0))
+        taken = before.get(plan.candidate, 0.0)
+        share = 1.0 if plan.is_rolling else taken / (before[plan.stable] + taken)
         is_sticky = self._control.service(plan.service).sticky is not None
         seen = Gathered(f"{spec.name}#{number}", plan, is_sticky=is_sticky, since=wall)
         new = Live(run, spec, plan, Judge(plan.judge, plan.stable, plan.candidate), seen)
@@ -415,6 +432,7 @@ class Conductor:
             if was.state != "pending":
                 back: Shares = run.before if said == "undo" else {plan.stable: 1.0}
                 await self._let_go(live, Steering(None, back, move=True), who)
+                self._roll_back(live)
                 self._stage.later(TUNNEL_PATIENCE, lambda: self._cut_tunnels(live, run.number))
             self._tell(plan.hooks.on_abort, live, "aborted")
         elif run.state == "succeeded":
@@ -527,6 +545,18 @@ class Conductor:
 
 def _shares(plan: Plan, share: float) -> Shares:
     return {plan.stable: 1.0 - share, plan.candidate: share}
+
+
+def _refuse_rolling(live: Live, verb: Verb) -> None:
+    """409 for what would leave endpoints of a wave where they are, neither old nor new."""
+    name, run, steps = live.run.name, live.run, live.plan.steps
+    if ROLLBACK in live.tasks:
+        if verb == "retry":
+            raise Refusal(409, f"rollout {name} is being rolled back; retry when that is done")
+    elif verb == "promote_full" and live.plan.is_rolling:
+        raise Refusal(409, f"rollout {name} is a rolling update, which has no short cut; promote goes past a bake")
+    elif verb == "promote" and run.step < len(steps) and isinstance(steps[run.step], Wave):
+        raise Refusal(409, f"rollout {name} is in a wave, which cannot be left out; resume or abort it")
 
 
 def _because(who: Who) -> str:

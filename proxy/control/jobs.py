@@ -13,6 +13,7 @@ import aiohttp
 from yarl import URL
 
 from proxy.control.control import Control, Who
+from proxy.control.fleet_update import FleetUpdate
 from proxy.control.webhooks import Webhooks
 from proxy.core.address import UnixAddress, parse_address
 from proxy.core.regex import compile_regex
@@ -41,11 +42,15 @@ class JobRunner:
     def __init__(self, around: Around, webhooks: Webhooks) -> None:
         self._around = around
         self._webhooks = webhooks
+        fleet = FleetUpdate(around.control, around.reports, webhooks)
         self._kinds: Mapping[str, Callable[[Mapping[str, Any], Plan], Awaitable[Result]]] = {
             "smoke": self._smoke,
             "hook": self._hook,
             "drain": self._drain,
             "mirrored": self._mirrored,
+            "update": fleet.update,
+            "back": fleet.back,
+            "rollback": fleet.rollback,
         }
 
     async def do(self, job: Job, plan: Plan) -> Result:

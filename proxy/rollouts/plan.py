@@ -24,6 +24,8 @@ class Hooks:
 class Plan:
     """A rollout of `service` from the pool `stable` to `candidate`, both by name here, by `steps`.
 
+    In a rolling update both are the one pool.
+
     `gradual` is how many seconds an automatic abort takes to bring the traffic back, 0 for at once.
     """
 
@@ -37,3 +39,8 @@ class Plan:
     gradual: float = 0.0
     on_success: Literal["override", "persist"] = "override"
     hooks: Hooks = field(default_factory=Hooks)
+
+    @property
+    def is_rolling(self) -> bool:
+        """Is one pool updated in place? It is stable and candidate then."""
+        return self.stable == self.candidate

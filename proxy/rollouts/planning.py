@@ -14,6 +14,8 @@ from proxy.rollouts.plan import Hooks, Plan
 from proxy.rollouts.spec import RolloutSpec
 from proxy.rollouts.step import STEPS, SetSplit, Step
 from proxy.rollouts.steps.bake import Bake
+from proxy.rollouts.steps.wave import Wave
+from proxy.rollouts.strategies.rolling import Rolling
 from proxy.rollouts.strategy import STRATEGIES
 
 LIVE: Final = "live"
@@ -62,10 +64,12 @@ def resolved(stable: str, candidate: str, pools: Sequence[str], shares: Mapping[
     return stable, candidate
 
 
-def unsafe(steps: Sequence[Step]) -> Iterator[tuple[int, str]]:
+def unsafe(steps: Sequence[Step], *, is_rolling: bool = False) -> Iterator[tuple[int, str]]:
     """Steps that cannot come to anything where they stand, by position, with what is wrong."""
-    share = 0.0
+    share = 1.0 if is_rolling else 0.0
     for position, step in enumerate(steps):
+        if isinstance(step, Wave) and not is_rolling:
+            yield position, "waves are of one pool; write strategy: {rolling: …} and pool instead of steps"
         for act in step.begin():
             share = act.share if isinstance(act, SetSplit) else share
         share = getattr(step, "LEAVES", share)
@@ -77,7 +81,7 @@ def made(
     identity: tuple[str, str, str, str], steps: tuple[Step, ...], judge: Mapping[str, Any], other: Mapping[str, Any]
 ) -> Plan:
     """A plan of its parts: (name, service, stable, candidate) and options as plain data; ValueError with a remedy."""
-    wrong = next(unsafe(steps), None)
+    wrong = next(unsafe(steps, is_rolling=identity[2] == identity[3]), None)
     if wrong is not None:
         raise ValueError(f"step {wrong[0]}: {wrong[1]}")
     name, service, stable, candidate = identity
@@ -98,11 +102,48 @@ def made(
         raise ValueError(str(error)) from error
 
 
-def plan_of(spec: RolloutSpec, pools: Sequence[str], shares: Mapping[str, float]) -> Plan:
-    """The plan of a rollout as things are now; ValueError where it cannot be started so."""
-    stable, candidate = resolved(spec.stable, spec.candidate, pools, shares)
+def rolling_problem(spec: RolloutSpec) -> tuple[str, str] | None:
+    """The key that does not fit a rolling update, or only fits one, and what is wrong with it; None where all does."""
+    if spec.pool is None:
+        wrong = "a rolling update is of one pool; name it under pool"
+        return ("strategy", wrong) if spec.strategy.kind == "rolling" and not spec.steps else None
+    if spec.steps or spec.strategy.kind != "rolling":
+        return "pool", "only a rolling update is of one pool; write strategy: {rolling: …}, or stable and candidate"
+    if spec.stable != LIVE or spec.candidate != OTHER:
+        return "pool", "a rolling update has one pool; leave out stable and candidate"
+    if spec.gradual:
+        return "on_abort", "a rolling update goes back endpoint by endpoint; leave gradual out"
+    return None
+
+
+def plan_of(spec: RolloutSpec, pools: Mapping[str, Sequence[str]], shares: Mapping[str, float]) -> Plan:
+    """The plan of a rollout as things are now; ValueError where it cannot be started so.
+
+    `pools` has the addresses of each pool's endpoints.
+    """
+    problem = rolling_problem(spec)
+    if problem is not None:
+        raise ValueError(problem[1])
+    names = tuple(pools)
+    if spec.pool is None:
+        stable, candidate, steps = *resolved(spec.stable, spec.candidate, names, shares), planned_steps(spec)
+    else:
+        stable = candidate = spec.pool
+        steps = _rolling_steps(spec, spec.pool, pools, shares)
     other = {name: getattr(spec, name) for name in ("on_no_data", "gradual", "on_success", "hooks")}
-    return made((spec.name, spec.service, stable, candidate), planned_steps(spec), spec.judge, other)
+    return made((spec.name, spec.service, stable, candidate), steps, spec.judge, other)
+
+
+def _rolling_steps(
+    spec: RolloutSpec, pool: str, pools: Mapping[str, Sequence[str]], shares: Mapping[str, float]
+) -> tuple[Step, ...]:
+    if pool not in pools:
+        raise ValueError(f"there is no pool {pool}; there is {', '.join(pools)}")
+    if shares.get(pool, 0.0) < 1 - 1e-9:
+        raise ValueError(f"{pool} must have all of the traffic; set the split first")
+    planned_steps(spec)  # for what is wrong with the options
+    strategy = STRATEGIES.build(spec.strategy.kind, spec.strategy.options)
+    return strategy.steps_for(pools[pool]) if isinstance(strategy, Rolling) else ()
 
 
 def to_data(plan: Plan) -> dict[str, Any]:

@@ -18,8 +18,8 @@ CANARY = Written("canary")
 class RolloutSpec(Struct, frozen=True):
     """`stable` and `candidate` may still be `live` and `other`; without `steps` the `strategy` writes them.
 
-    `judge` and `hooks` are options as plain data, `gradual` is how many seconds an automatic abort takes. Workers do
-    nothing with it.
+    A rolling update has a `pool` instead of the two. `judge` and `hooks` are options as plain data, `gradual` is how
+    many seconds an automatic abort takes. Workers do nothing with it.
     """
 
     name: str
@@ -33,3 +33,4 @@ class RolloutSpec(Struct, frozen=True):
     gradual: float = 0.0
     on_success: Literal["override", "persist"] = "override"
     hooks: dict[str, str] = {}
+    pool: str | None = None

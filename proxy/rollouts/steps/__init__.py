@@ -13,6 +13,7 @@ from proxy.rollouts.steps import (
     smoke,
     split,
     wait_traffic,
+    wave,
 )
 
 __all__ = [
@@ -28,4 +29,5 @@ __all__ = [
     "smoke",
     "split",
     "wait_traffic",
+    "wave",
 ]

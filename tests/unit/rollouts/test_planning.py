@@ -9,6 +9,7 @@ from proxy.rollouts.steps.bake import Bake
 from proxy.rollouts.steps.split import Split
 
 POOLS = ["blue", "green", "canary"]
+ENDPOINTS = {"blue": ["b:1", "b:2", "b:3", "b:4"], "green": ["g:1"], "canary": ["c:1"]}
 FULL = {"blue": 1.0, "green": 0.0, "canary": 0.0}
 
 
@@ -43,7 +44,7 @@ def test_which_pools_are_meant(
 
 
 def test_strategy_writes_the_steps_where_there_are_none() -> None:
-    plan = plan_of(spec(strategy=Written("canary", {"shares": [0.1, 1.0], "bake": 60.0})), POOLS, FULL)
+    plan = plan_of(spec(strategy=Written("canary", {"shares": [0.1, 1.0], "bake": 60.0})), ENDPOINTS, FULL)
     assert plan.steps == (Split(0.1), Bake(time=60.0), Split(1.0), Bake(time=60.0))
     assert (plan.stable, plan.candidate) == ("blue", "canary")
 
@@ -58,7 +59,7 @@ def test_strategy_writes_the_steps_where_there_are_none() -> None:
     ],
 )
 def test_strategies(strategy: Written, steps: int) -> None:
-    assert len(plan_of(spec(strategy=strategy), POOLS, FULL).steps) == steps
+    assert len(plan_of(spec(strategy=strategy), ENDPOINTS, FULL).steps) == steps
 
 
 BAD = [
@@ -77,7 +78,7 @@ BAD = [
 @pytest.mark.parametrize(("bad", "message"), BAD)
 def test_what_cannot_be_planned_is_refused(bad: RolloutSpec, message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        plan_of(bad, POOLS, FULL)
+        plan_of(bad, ENDPOINTS, FULL)
 
 
 def test_pinned_plan_is_read_again_as_it_was() -> None:
@@ -88,7 +89,7 @@ def test_pinned_plan_is_read_again_as_it_was() -> None:
         ("holdback", {"time": 5.0}),
     ]
     judge = {"errors": {"alpha": 0.05, "statuses": [[500, 503]]}, "slower_than": [0.25], "p99": 1.0}
-    plan = plan_of(spec(*steps, judge=judge, gradual=5.0, hooks={"events": "http://h"}), POOLS, FULL)
+    plan = plan_of(spec(*steps, judge=judge, gradual=5.0, hooks={"events": "http://h"}), ENDPOINTS, FULL)
     kept = msgspec.msgpack.decode(msgspec.msgpack.encode(to_data(plan)))
     assert from_data(kept) == plan
 

@@ -143,7 +143,7 @@ def test_options_that_cannot_work_are_refused(kind: str, options: dict[str, Any]
 def test_every_step_describes_itself() -> None:
     needed: dict[str, dict[str, Any]] = {
         "split": {"to": 0.1}, "bake": {"time": 1.0}, "mirror": {"time": 1.0}, "hook": {"url": "http://h"},
-        "wait_traffic": {"requests": 1}, "holdback": {"time": 1.0},
+        "wait_traffic": {"requests": 1}, "holdback": {"time": 1.0}, "wave": {"endpoints": ["a"], "update": {"hook": "http://h"}},
     }  # fmt: skip
     for kind, _ in STEPS:
         step = STEPS.build(kind, needed.get(kind, {}))
