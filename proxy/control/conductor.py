@@ -124,7 +124,7 @@ class Conductor:
         spec, live = self.find(name)
         if live is not None:
             alarm = live.judge.alarm(live.seen.evidence(self._stage.clock.monotonic())) if live.is_active else None
-            return rollout_view(live.run, live.plan, self._split(live.plan.service), alarm)
+            return rollout_view(live.before or live.run, live.plan, self._split(live.plan.service), alarm)
         run = Run(name=name)
         try:
             return rollout_view(run, self._planned(spec), self._split(spec.service))
@@ -202,11 +202,14 @@ class Conductor:
             await self._leave(live, was)
         if verb in ("resume", "promote"):
             await self._take_wheel(live, who)
+        live.before = was
         try:
             await self._settle(live, was, who, verb)
         except Refusal:
             live.run = was
             raise
+        finally:
+            live.before = None
 
     async def _leave(self, live: Live, was: Run) -> None:
         """What the step that a person goes past has set up for its own time."""
@@ -334,7 +337,11 @@ class Conductor:
             moved = (was.state, was.step, was.phase) != (live.run.state, live.run.step, live.run.phase)
             changed = changed or moved or bool(acts)
             if was.state != live.run.state:
-                await self._settle(live, was, self._name(live), live.run.state)
+                live.before = was
+                try:
+                    await self._settle(live, was, self._name(live), live.run.state)
+                finally:
+                    live.before = None
             if not moved and not acts:
                 break
         if changed or now - live.kept_at >= _KEEP:
