@@ -92,7 +92,7 @@ def plan_of_file(file: Path, name: str, *, as_json: bool) -> int:
     import msgspec
 
     from proxy.config.load import load
-    from proxy.control.rollout_views import plan_view
+    from proxy.control.rollout_views import discreet_plan, plan_view
     from proxy.rollouts.planning import plan_of
 
     loaded = load(file, os.environ)
@@ -111,7 +111,7 @@ def plan_of_file(file: Path, name: str, *, as_json: bool) -> int:
     except ValueError as error:
         print(f"sluice: rollout {name}: {error}", file=sys.stderr)
         return REFUSED
-    view = msgspec.to_builtins(plan_view(found))
+    view = msgspec.to_builtins(discreet_plan(plan_view(found), loaded.discreet))
     print(json.dumps(view) if as_json else "\n".join(plan_lines(view)))
     return DONE
 

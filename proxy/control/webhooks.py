@@ -2,7 +2,9 @@
 
 import asyncio
 import logging
+import ssl
 from collections.abc import Callable, Coroutine, Mapping
+from functools import cache
 from typing import Any, Final
 from urllib.parse import urlsplit
 
@@ -69,7 +71,7 @@ async def _post(url: str, event: Mapping[str, Any], patience: float) -> tuple[in
             aiohttp.ClientSession(
                 timeout=timeout, cookie_jar=aiohttp.DummyCookieJar(), auto_decompress=False
             ) as session,
-            session.post(url, json=dict(event), allow_redirects=False) as response,
+            session.post(url, json=dict(event), allow_redirects=False, ssl=await _tls(url)) as response,
         ):
             body = await response.content.read(_MOST_BODY)
             return response.status, readable(body.decode(errors="replace"))
@@ -77,6 +79,16 @@ async def _post(url: str, event: Mapping[str, Any], patience: float) -> tuple[in
         return 0, f"does not answer within {patience:g} s"
     except (aiohttp.ClientError, OSError, ValueError) as error:
         return 0, f"cannot be reached: {type(error).__name__}"
+
+
+async def _tls(url: str) -> ssl.SSLContext | bool:
+    """How to know whom we talk to: by the certificates of the system, read when the first hook needs them."""
+    return await asyncio.to_thread(_context) if url.startswith("https:") else True
+
+
+@cache
+def _context() -> ssl.SSLContext:
+    return ssl.create_default_context()
 
 
 def _shown(url: str) -> str:
