@@ -16,7 +16,7 @@ from msgspec.structs import replace
 from proxy.control.control import Control, Steering, Who
 from proxy.control.refusal import Refusal, unknown
 from proxy.control.rollout_keeping import Live, decoded, encoded, new_live, revived
-from proxy.control.rollout_views import RolloutView, rollout_view
+from proxy.control.rollout_views import PlanView, RolloutView, discreet_plan, discreet_rollout, plan_view, rollout_view
 from proxy.control.state import Course, Shares, same_shares
 from proxy.control.views import per_cent
 from proxy.core.clock import Clock
@@ -71,7 +71,8 @@ class Stage:
     """What the conductor needs around it.
 
     `keep` keeps bytes for the next controller, `later` calls back after so many seconds, `cut` closes the tunnels of a
-    pool, `persist` writes a service's split into the file.
+    pool, `persist` writes a service's split into the file, `discreet` takes out of a
+    sentence what is secret.
     """
 
     control: Control
@@ -82,6 +83,7 @@ class Stage:
     later: Callable[[float, Callable[[], None]], Any]
     cut: Callable[[str, str], Awaitable[Any]]
     persist: Callable[[str, Who], Awaitable[None]]
+    discreet: Callable[[str], str] = lambda text: text
 
 
 class Conductor:
@@ -119,12 +121,19 @@ class Conductor:
         spec, live = self.find(name)
         return live.plan if live is not None and live.is_active else self._planned(spec)
 
+    def plan_view(self, name: str) -> PlanView:
+        """The plan of a rollout as it is shown."""
+        return discreet_plan(plan_view(self.plan(name)), self._stage.discreet)
+
     def view(self, name: str) -> RolloutView:
         """A rollout as it is shown."""
+        return discreet_rollout(self._view(name), self._stage.discreet)
+
+    def _view(self, name: str) -> RolloutView:
         spec, live = self.find(name)
         if live is not None:
-            alarm = live.judge.alarm(live.seen.evidence(self._stage.clock.monotonic())) if live.is_active else None
-            return rollout_view(live.before or live.run, live.plan, self._split(live.plan.service), alarm)
+            shown = live.before or live.run
+            return rollout_view(shown, live.plan, self._split(live.plan.service), shown.alarm or None)
         run = Run(name=name)
         try:
             return rollout_view(run, self._planned(spec), self._split(spec.service))
@@ -328,6 +337,7 @@ class Conductor:
         passed = 0.0 if live.looked_at is None else now - live.looked_at
         live.looked_at = now
         changed = False
+        began = live.run
         for _ in range(_MOST_TURNS):
             was = live.run
             live.run, acts = look(was, live.plan, self._sight(live, passed))
@@ -344,9 +354,33 @@ class Conductor:
                     live.before = None
             if not moved and not acts:
                 break
+        self._report(live, began.step)
         if changed or now - live.kept_at >= _KEEP:
             live.kept_at = now
             self._keep()
+
+    def _report(self, live: Live, step: int) -> None:
+        """Say once what is new: a step, a verdict, traffic that is not divided as it should be."""
+        run = live.run
+        if run.step > step and run.state == "running":
+            self._note(live, "step", f"step {run.step} of {len(live.plan.steps)} done")
+        kind, key = run.verdict.kind, f"{run.stage} {run.verdict.kind} {run.verdict.only_pauses}"
+        if kind != "not_yet" and key not in run.told:
+            live.run = noted(replace(run, told=(*run.told, key)), run.verdict.sentence, self._stage.clock.wall())
+            self._note(live, "verdict", f"{kind}: {run.verdict.sentence}")
+        alarm = live.judge.alarm(live.seen.evidence(self._stage.clock.monotonic()))
+        if alarm is None:
+            return
+        if not run.alarm:
+            log.warning("rollout %s: %s", run.name, alarm)
+            self._note(live, "alarm", alarm)
+        live.run = replace(live.run, alarm=alarm)
+
+    def _note(self, live: Live, said: str, text: str) -> None:
+        text = self._stage.discreet(text)
+        who = self._name(live)
+        self._control.note(f"rollout_{said}", who, service=live.plan.service, text=f"{live.run.name}: {text}")
+        self._tell(live.plan.hooks.events, live, said, text)
 
     def _sight(self, live: Live, passed: float) -> Sight:
         plan, run = live.plan, live.run
@@ -581,25 +615,26 @@ class Conductor:
     # -- what others hear of it
 
     def _name(self, live: Live) -> Who:
-        return Who(f"rollout {live.run.name}", reason=live.run.reason or None)
+        return Who(f"rollout {live.run.name}", reason=self._stage.discreet(live.run.reason) or None)
 
     def _say(self, live: Live, who: Who, said: str) -> None:
         run = live.run
-        text = f"{run.name} {run.state}{f': {run.reason}' if run.reason else ''}"
+        text = self._stage.discreet(f"{run.name} {run.state}{f': {run.reason}' if run.reason else ''}")
         self._control.note(f"rollout_{said}", who, service=live.plan.service, text=text)
         self._tell(live.plan.hooks.events, live, said)
 
-    def _tell(self, url: str | None, live: Live, said: str) -> None:
+    def _tell(self, url: str | None, live: Live, said: str, text: str = "") -> None:
         if url is None:
             return
         run, plan = live.run, live.plan
+        reason = self._stage.discreet(text or run.reason)
         event = {
-            "text": f"{run.name}: {said.replace('_', ' ')}{f' ({run.reason})' if run.reason else ''}",
+            "text": f"{run.name}: {said.replace('_', ' ')}{f' ({reason})' if reason else ''}",
             "rollout": run.name,
             "service": plan.service,
             "event": said,
             "state": run.state,
-            "reason": run.reason,
+            "reason": reason,
             "step": run.step,
             "verdict": {"kind": run.verdict.kind, "sentence": run.verdict.sentence},
         }
@@ -634,7 +669,9 @@ class Conductor:
 
     def problems(self) -> tuple[str, ...]:
         """What is wrong now, one sentence each."""
-        return (self._lost,) if self._lost else ()
+        lost = (self._lost,) if self._lost else ()
+        runs = [live.run for live in self._live.values() if live.is_active]
+        return (*lost, *(f"rollout {run.name}: {run.alarm}" for run in runs if run.alarm))
 
 
 def _shares(plan: Plan, share: float) -> Shares:

@@ -107,6 +107,7 @@ class Running:
                 later=process.later,
                 cut=lambda service, pool: process.fleet.cut(service, pool, None, exchanges=False),
                 persist=self.persist,
+                discreet=self._file.discreet,
             )
         )
 
@@ -279,6 +280,7 @@ class Running:
         others = (
             *self._store.problems.values(),
             *self.alive.problems(),
+            *self.conductor.problems(),
             *losses,
             *filter(None, (self.restart_problem,)),
         )

@@ -38,6 +38,7 @@ class Run(Struct, frozen=True, kw_only=True):
     many requests the candidate had been judged by when the step began. `performed` are the step's acts so far,
     `results` what came of its jobs. `doing` tells what it waits for, `done` how far it is. `harmed` once harm was
     found: it stays. `waived` once a person went past what only pauses. `before` is the split when it began.
+    `told` are the verdicts that were told of, `alarm` says that traffic is not divided as it should be.
     """
 
     name: str
@@ -53,6 +54,8 @@ class Run(Struct, frozen=True, kw_only=True):
     asked: int | None = None
     begun: bool = False
     waived: bool = False
+    told: tuple[str, ...] = ()
+    alarm: str = ""
     harmed: bool = False
     dead_for: float = 0.0
     taking_back: float = 0.0

@@ -1,12 +1,14 @@
 """The conductor: what people and controllers do to rollouts while they run, and that none of it goes unseen."""
 
 import asyncio
+import dataclasses
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
 import msgspec
 import pytest
 
+from proxy.control.conductor import Stage
 from proxy.control.refusal import Refusal
 from proxy.rollouts.step import Result
 from tests.unit.control.stage import WHO, Theatre, document
@@ -320,3 +322,60 @@ async def test_paused_one_gives_up_a_dead_candidate(theatre: Begun) -> None:
     found.unusable.add(("shop", "canary"))
     await found.go_by(31)
     assert (found.conductor.view("r").state, found.split()) == ("aborted", {"blue": 100})
+
+
+# -- what others hear of it
+
+
+async def test_verdict_and_alarm_are_told_once_each(theatre: Begun) -> None:
+    found = await theatre("[{split: 10%}, {bake: 1h}]", ", hooks: {events: 'http://127.0.0.1:1/'}")
+    await found.conductor.start("r", WHO)
+    await found.looks()
+    found.traffic((3000, 0), (3000, 0))
+    for _ in range(3):
+        await found.looks()
+    kinds = found.kinds()
+    assert (kinds.count("rollout_verdict"), kinds.count("rollout_alarm"), kinds.count("rollout_step")) == (1, 1, 1)
+    texts = [event.text for event in found.kept.journal if event.kind == "rollout_verdict"]
+    assert "fails 0 % of 3,000" in texts[0] or "of 3,000" in texts[0]
+    assert [each["event"] for each in found.jobs.told] == ["start", "step", "verdict", "alarm"]
+    (problem,) = found.conductor.problems()
+    assert "canary was to get 0.1 of the requests and got 0.5" in problem
+    assert found.conductor.view("r").alarm in problem
+    found = await theatre(before=found)
+    await found.looks()
+    assert found.kinds().count("rollout_alarm") == 1
+    await found.conductor.signal("r", "abort", WHO)
+    assert found.conductor.problems() == ()
+
+
+async def test_harm_is_told_with_its_sentence(theatre: Begun) -> None:
+    found = await theatre()
+    await found.conductor.start("r", WHO)
+    await found.looks()
+    found.traffic((400, 400), (4000, 0))
+    await found.looks()
+    texts = [event.text for event in found.kept.journal if event.kind == "rollout_verdict"]
+    assert len(texts) == 1
+    assert texts[0].startswith("r: harm: canary fails ")
+    assert any("canary fails" in line.text for line in found.conductor.view("r").log)
+
+
+async def test_secrets_of_steps_are_told_nowhere_and_still_work(theatre: Begun) -> None:
+    found = await theatre("[{smoke: {path: /s3cret-path}}, {header: {headers: {x-key: s3cret-path}}}, approve]")
+    found.conductor._stage = with_secret(found)
+    await found.conductor.start("r", WHO)
+    await found.looks()
+    found.jobs.ends["smoke"].set_result(Result(ok=True, text="GET /s3cret-path is fine"))
+    await found.looks()
+    assert found.jobs.begun[0].options["path"] == "/s3cret-path"
+    shown = (found.conductor.view("r"), found.conductor.plan_view("r"), found.kept.journal, found.jobs.told)
+    assert b"s3cret" not in msgspec.json.encode(shown)
+    assert b"***" in msgspec.json.encode(shown)
+    found = await theatre(before=found)
+    assert "s3cret-path" in str(found.conductor.plan("r").steps)
+
+
+def with_secret(found: Theatre) -> Stage:
+    """The same stage, where a text is secret."""
+    return dataclasses.replace(found.conductor._stage, discreet=lambda text: text.replace("s3cret-path", "***"))
