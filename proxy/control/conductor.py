@@ -16,6 +16,7 @@ from msgspec.structs import replace
 from proxy.control.control import Control, Steering, Who
 from proxy.control.refusal import Refusal, unknown
 from proxy.control.rollout_keeping import Live, decoded, encoded, new_live, revived
+from proxy.control.rollout_numbers import rollout_now
 from proxy.control.rollout_views import PlanView, RolloutView, discreet_plan, discreet_rollout, plan_view, rollout_view
 from proxy.control.state import Course, Shares, same_shares
 from proxy.control.views import per_cent
@@ -43,6 +44,7 @@ from proxy.rollouts.steps.holdback import Holdback
 from proxy.rollouts.steps.mirror import Mirror
 from proxy.snapshot.document import Plugin
 from proxy.telemetry.evidence import CellSeen
+from proxy.telemetry.rollouts import RolloutNow
 
 log = logging.getLogger("sluice")
 
@@ -97,6 +99,7 @@ class Conductor:
         self._live: dict[str, Live] = {}
         self._added: dict[str, RolloutSpec] = {}
         self._lost = ""
+        self._ends: dict[str, dict[str, int]] = {}
 
     # -- what there is
 
@@ -316,6 +319,14 @@ class Conductor:
                 if any(news):
                     self._news.set()
 
+    def now(self) -> tuple[RolloutNow, ...]:
+        """All rollouts, for /metrics."""
+        now, specs = self._stage.clock.monotonic(), self.specs()
+        return (
+            *(RolloutNow(name, spec.service, "pending") for name, spec in specs.items() if name not in self._live),
+            *(rollout_now(live, now, self._ends.get(live.run.name, {})) for live in self._live.values()),
+        )
+
     def look_again(self) -> None:
         """Something has happened: look now."""
         self._news.set()
@@ -529,6 +540,9 @@ class Conductor:
             await self._let_go(live, Steering(None, _shares(live.plan, 1.0) if full else None), who)
             if live.plan.on_success == "persist":
                 self._stage.spawn(self._persist(live, who))
+        if live.run.state != was.state and live.run.state in ("aborted", "succeeded"):
+            ends = self._ends.setdefault(live.run.name, {})
+            ends[live.run.state] = ends.get(live.run.state, 0) + 1
         self._say(live, who, said)
 
     async def _take_back(self, live: Live, was: Run, who: Who, said: str) -> None:

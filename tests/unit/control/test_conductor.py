@@ -379,3 +379,25 @@ async def test_secrets_of_steps_are_told_nowhere_and_still_work(theatre: Begun) 
 def with_secret(found: Theatre) -> Stage:
     """The same stage, where a text is secret."""
     return dataclasses.replace(found.conductor._stage, discreet=lambda text: text.replace("s3cret-path", "***"))
+
+
+async def test_numbers_tell_what_a_run_is_judged_by(theatre: Begun) -> None:
+    found = await theatre("[{split: 10%}, {bake: 1h}]", ", judge: {slower_than: [250ms]}")
+    (pending,) = found.conductor.now()
+    assert (pending.state, pending.requests) == ("pending", {})
+    await found.conductor.start("r", WHO)
+    await found.looks()
+    found.traffic((40, 3), (400, 1))
+    await found.looks()
+    (now,) = found.conductor.now()
+    assert (now.state, now.step, now.share, now.verdict) == ("running", 1, 0.1, "not_yet")
+    assert now.requests == {"blue": 400, "canary": 40}
+    assert now.events == {
+        ("blue", "errors"): 1,
+        ("blue", "slower_than_250ms"): 0,
+        ("canary", "errors"): 3,
+        ("canary", "slower_than_250ms"): 0,
+    }
+    await found.conductor.signal("r", "abort", WHO)
+    (now,) = found.conductor.now()
+    assert (now.state, now.share, now.ended) == ("aborted", 0.0, {"aborted": 1})
