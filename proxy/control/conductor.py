@@ -52,6 +52,9 @@ _PACE: Final = 0.1  # seconds between looks; whatever happens is looked at at on
 _KEEP: Final = 1.0  # seconds after which what was seen is kept at the latest
 _MOST_TURNS: Final = 100  # of one look: a plan of instant steps goes through at once, and no plan for ever
 _PROOFS: Final = 20  # looks at whether stable is proven again, after it was drained
+_MOST_GONE: Final = 20  # rollouts that are over, and that neither the file nor anybody else has any more
+MOST_POSTED: Final = 100
+"""Rollouts that were posted, at most; the oldest that is not under way makes room."""
 TUNNEL_PATIENCE: Final = 30.0
 """Seconds that the candidate's tunnels have after an abort."""
 
@@ -237,10 +240,30 @@ class Conductor:
             if any(each.name == spec.name for each in self._control.file.rollouts):
                 raise Refusal(409, f"the file has a rollout {spec.name}; give this one another name")
             self._planned(spec)
+            self._make_room(spec.name)
             self._added[spec.name] = spec
             self._live.pop(spec.name, None)
             self._control.note("rollout_added", who, service=spec.service, text=spec.name)
             self._keep()
+
+    def _make_room(self, name: str) -> None:
+        """The oldest posted rollout that is not under way goes, once there are too many; 409 where all are."""
+        if name in self._added or len(self._added) < MOST_POSTED:
+            return
+        idle = (each for each in self._added if each not in self._live or not self._live[each].is_active)
+        oldest = next(idle, None)
+        if oldest is None:
+            raise Refusal(409, f"{MOST_POSTED} posted rollouts are under way; end one of them first")
+        del self._added[oldest]
+        self._live.pop(oldest, None)
+
+    def _forget(self) -> None:
+        """The oldest of those that are over and stand nowhere any more go, once there are too many."""
+        specs = self.specs()
+        gone = [name for name, live in self._live.items() if not live.is_active and name not in specs]
+        for name in gone[: max(len(gone) - _MOST_GONE, 0)]:
+            del self._live[name]
+            self._ends.pop(name, None)
 
     # -- what happens by itself
 
@@ -371,7 +394,11 @@ class Conductor:
         if kind != "not_yet" and key not in run.told:
             live.run = noted(replace(run, told=(*run.told, key)), run.verdict.sentence, self._stage.clock.wall())
             self._note(live, "verdict", f"{kind}: {run.verdict.sentence}")
-        alarm = live.judge.alarm(live.seen.evidence(self._stage.clock.monotonic()))
+        now = self._stage.clock.monotonic()
+        if now < live.checked_at + _KEEP:
+            return
+        live.checked_at = now
+        alarm = live.judge.alarm(live.seen.evidence(now))
         if alarm is None:
             return
         if not run.alarm:
@@ -514,7 +541,9 @@ class Conductor:
         seen = Gathered(f"{spec.name}#{number}", plan, is_sticky=is_sticky, since=wall)
         new = new_live(run, spec, plan, seen)
         await self._set_share(new, share, who)
-        self._live[spec.name] = new
+        self._live.pop(spec.name, None)
+        self._live[spec.name] = new  # the newest is the last
+        self._forget()
         self._say(new, who, "start")
         self._keep()
         self._news.set()

@@ -8,8 +8,9 @@ from typing import Any
 import msgspec
 import pytest
 
-from proxy.control.conductor import Stage
+from proxy.control.conductor import MOST_POSTED, Stage
 from proxy.control.refusal import Refusal
+from proxy.rollouts.spec import RolloutSpec
 from proxy.rollouts.step import Result
 from tests.unit.control.stage import WHO, Theatre, document
 
@@ -332,8 +333,7 @@ async def test_verdict_and_alarm_are_told_once_each(theatre: Begun) -> None:
     await found.conductor.start("r", WHO)
     await found.looks()
     found.traffic((3000, 0), (3000, 0))
-    for _ in range(3):
-        await found.looks()
+    await found.go_by(3)
     kinds = found.kinds()
     assert (kinds.count("rollout_verdict"), kinds.count("rollout_alarm"), kinds.count("rollout_step")) == (1, 1, 1)
     texts = [event.text for event in found.kept.journal if event.kind == "rollout_verdict"]
@@ -401,3 +401,30 @@ async def test_numbers_tell_what_a_run_is_judged_by(theatre: Begun) -> None:
     await found.conductor.signal("r", "abort", WHO)
     (now,) = found.conductor.now()
     assert (now.state, now.share, now.ended) == ("aborted", 0.0, {"aborted": 1})
+
+
+async def test_posted_rollouts_are_bounded(theatre: Begun) -> None:
+    found = await theatre()
+    for number in range(MOST_POSTED + 5):
+        await found.conductor.add(RolloutSpec(f"p{number}", "shop", "blue", "canary"), WHO)
+        if number == 0:
+            await found.conductor.start("p0", WHO)
+    names = found.conductor.names()
+    assert len(names) == MOST_POSTED + 1
+    assert "p0" in names  # it is under way
+    assert "p1" not in names
+    assert f"p{MOST_POSTED + 4}" in names
+
+
+async def test_rollouts_that_stand_nowhere_any_more_are_forgotten(theatre: Begun) -> None:
+    found = await theatre()
+    for number in range(30):
+        spec = RolloutSpec(f"p{number}", "shop", candidate="canary")
+        await found.conductor.add(spec, WHO)
+        await found.conductor.start(spec.name, WHO)
+        await found.conductor.signal(spec.name, "abort", WHO)
+        found.conductor._added.clear()
+    names = found.conductor.names()
+    assert "p29" in names
+    assert "p0" not in names
+    assert len(names) <= 23
