@@ -290,7 +290,10 @@ class Conductor:
         except Exception as error:
             said = error.detail if isinstance(error, Refusal) else f"{type(error).__name__}, see the log"
             reason = f"it could not be looked after: {said}"
-            if live.run.state == "running" or (live.run.state == "paused" and live.run.reason != reason):
+            if live.run.state == "aborting":  # piece by piece does not work, so all at once
+                was, live.run = live.run, given_up(live.run, self._stage.clock.wall())
+                await self._settle(live, was, self._name(live), "aborted")
+            elif live.run.reason != reason:
                 log.exception("rollout %s could not be looked after", live.run.name)
                 live.run = halted(live.run, reason, self._stage.clock.wall())
                 self._say(live, self._name(live), "paused")

@@ -428,3 +428,17 @@ async def test_rollouts_that_stand_nowhere_any_more_are_forgotten(theatre: Begun
     assert "p29" in names
     assert "p0" not in names
     assert len(names) <= 23
+
+
+async def test_failure_in_a_look_while_aborting_takes_all_back(theatre: Begun) -> None:
+    found = await theatre("[{split: 50%}, {bake: 1h}]", ", on_abort: {gradual: 20s}")
+    await found.conductor.start("r", WHO)
+    await found.looks()
+    found.traffic((400, 400), (400, 0))
+    await found.looks()
+    assert found.conductor.view("r").state == "aborting"
+    live = found.conductor.find("r")[1]
+    assert live is not None
+    live.judge = None  # type: ignore[assignment]
+    await found.go_by(1)
+    assert (found.conductor.view("r").state, found.split()) == ("aborted", {"blue": 100})
