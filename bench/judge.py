@@ -2,8 +2,8 @@
 
     .venv/bin/python bench/judge.py [--runs 1000] [--svg docs/judge.svg]
 
-Every table is of so many rollouts, each of its own seed, looked at after every event; `--runs 40` takes half a minute on
-two cores. Beside it stands what many tools do: a z-test at 1 %, and twice the rate of stable as a limit, both
+Every table is of so many rollouts, each of its own seed, looked at after every event; `--runs 40` takes half a minute
+on two cores. Beside it stands what many tools do: a z-test at 1 %, and twice the rate of stable as a limit, both
 looked at every 200 requests.
 """
 

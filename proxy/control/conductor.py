@@ -138,7 +138,8 @@ class Conductor:
     def _view(self, name: str) -> RolloutView:
         spec, live = self.find(name)
         if live is not None:
-            return rollout_view(live.run, live.plan, self._split(live.plan.service), live.run.alarm or None)
+            shown = live.before or live.run
+            return rollout_view(shown, live.plan, self._split(live.plan.service), shown.alarm or None)
         run = Run(name=name)
         try:
             return rollout_view(run, self._planned(spec), self._split(spec.service))
@@ -216,11 +217,14 @@ class Conductor:
             await self._leave(live, was)
         if verb in ("resume", "promote"):
             await self._take_wheel(live, who)
+        live.before = was
         try:
             await self._settle(live, was, who, verb)
         except Refusal:
             live.run = was
             raise
+        finally:
+            live.before = None
 
     async def _leave(self, live: Live, was: Run) -> None:
         """What the step that a person goes past has set up for its own time."""
@@ -380,7 +384,11 @@ class Conductor:
             moved = (was.state, was.step, was.phase) != (live.run.state, live.run.step, live.run.phase)
             changed = changed or moved or bool(acts)
             if was.state != live.run.state:
-                await self._settle(live, was, self._name(live), live.run.state)
+                live.before = was
+                try:
+                    await self._settle(live, was, self._name(live), live.run.state)
+                finally:
+                    live.before = None
             if not moved and not acts:
                 break
         self._report(live, began.step)

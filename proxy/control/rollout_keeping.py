@@ -33,7 +33,8 @@ class Kept(msgspec.Struct, frozen=True):
 class Live:
     """One rollout that was started once, with what only this controller has of it.
 
-    `data` is the pinned plan as plain data; `broken` says why this version cannot go on with it, if so.
+    `data` is the pinned plan as plain data; `broken` says why this version cannot go on with it, if so. `before` is
+    what is shown while a new state is being brought into force.
     """
 
     run: Run
@@ -47,6 +48,7 @@ class Live:
     looked_at: float | None = None
     kept_at: float = 0.0
     checked_at: float = float("-inf")
+    before: Run | None = None
 
     @property
     def is_active(self) -> bool:

@@ -10,10 +10,23 @@ from proxy.cli.admin import Reply, UnreachableError
 from proxy.cli.verbs import Session
 
 VIEW = {
-    "name": "r", "service": "s", "state": "aborted", "reason": "answers 500: [/x] [red]no[/red]", "step": 0,
-    "doing": "", "steps": [], "split": {}, "verdict": {"kind": "not_yet", "sentence": "", "numbers": {}}, "started": 1.0, "log": [],
-    "stable": "blue", "candidate": "canary", "done": None, "alarm": None, "problem": None,
-}  # fmt: skip
+    "name": "r",
+    "service": "s",
+    "state": "aborted",
+    "reason": "answers 500: [/x] [red]no[/red]",
+    "step": 0,
+    "doing": "",
+    "steps": [],
+    "split": {},
+    "started": 1.0,
+    "log": [],
+    "stable": "blue",
+    "candidate": "canary",
+    "verdict": {"kind": "not_yet", "sentence": "", "numbers": {}},
+    "done": None,
+    "alarm": None,
+    "problem": None,
+}
 
 
 class Admin:
@@ -54,6 +67,4 @@ def test_wait_gives_up_at_its_timeout(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(rollouts, "_POLL", 0.0)
     answers = ({**VIEW, "state": "running"}, *[UnreachableError("gone")] * 100_000)
     with pytest.raises(UnreachableError):
-        rollouts.start(
-            session({**VIEW, "state": "running"}, *[UnreachableError("gone")] * 100_000), "r", None, "10ms", wait=True
-        )
+        rollouts.start(session(*answers), "r", None, "10ms", wait=True)
