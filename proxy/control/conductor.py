@@ -16,6 +16,7 @@ from msgspec.structs import replace
 from proxy.control.control import Control, Steering, Who
 from proxy.control.refusal import Refusal, unknown
 from proxy.control.rollout_keeping import Live, decoded, encoded, new_live, revived
+from proxy.control.rollout_numbers import rollout_now
 from proxy.control.rollout_views import PlanView, RolloutView, discreet_plan, discreet_rollout, plan_view, rollout_view
 from proxy.control.state import Course, Shares, same_shares
 from proxy.control.views import per_cent
@@ -43,6 +44,7 @@ from proxy.rollouts.steps.holdback import Holdback
 from proxy.rollouts.steps.mirror import Mirror
 from proxy.snapshot.document import Plugin
 from proxy.telemetry.evidence import CellSeen
+from proxy.telemetry.rollouts import RolloutNow
 
 log = logging.getLogger("sluice")
 
@@ -50,6 +52,9 @@ _PACE: Final = 0.1  # seconds between looks; whatever happens is looked at at on
 _KEEP: Final = 1.0  # seconds after which what was seen is kept at the latest
 _MOST_TURNS: Final = 100  # of one look: a plan of instant steps goes through at once, and no plan for ever
 _PROOFS: Final = 20  # looks at whether stable is proven again, after it was drained
+_MOST_GONE: Final = 20  # rollouts that are over, and that neither the file nor anybody else has any more
+MOST_POSTED: Final = 100
+"""Rollouts that were posted, at most; the oldest that is not under way makes room."""
 TUNNEL_PATIENCE: Final = 30.0
 """Seconds that the candidate's tunnels have after an abort."""
 
@@ -97,6 +102,7 @@ class Conductor:
         self._live: dict[str, Live] = {}
         self._added: dict[str, RolloutSpec] = {}
         self._lost = ""
+        self._ends: dict[str, dict[str, int]] = {}
 
     # -- what there is
 
@@ -238,10 +244,30 @@ class Conductor:
             if any(each.name == spec.name for each in self._control.file.rollouts):
                 raise Refusal(409, f"the file has a rollout {spec.name}; give this one another name")
             self._planned(spec)
+            self._make_room(spec.name)
             self._added[spec.name] = spec
             self._live.pop(spec.name, None)
             self._control.note("rollout_added", who, service=spec.service, text=spec.name)
             self._keep()
+
+    def _make_room(self, name: str) -> None:
+        """The oldest posted rollout that is not under way goes, once there are too many; 409 where all are."""
+        if name in self._added or len(self._added) < MOST_POSTED:
+            return
+        idle = (each for each in self._added if each not in self._live or not self._live[each].is_active)
+        oldest = next(idle, None)
+        if oldest is None:
+            raise Refusal(409, f"{MOST_POSTED} posted rollouts are under way; end one of them first")
+        del self._added[oldest]
+        self._live.pop(oldest, None)
+
+    def _forget(self) -> None:
+        """The oldest of those that are over and stand nowhere any more go, once there are too many."""
+        specs = self.specs()
+        gone = [name for name, live in self._live.items() if not live.is_active and name not in specs]
+        for name in gone[: max(len(gone) - _MOST_GONE, 0)]:
+            del self._live[name]
+            self._ends.pop(name, None)
 
     # -- what happens by itself
 
@@ -268,7 +294,10 @@ class Conductor:
         except Exception as error:
             said = error.detail if isinstance(error, Refusal) else f"{type(error).__name__}, see the log"
             reason = f"it could not be looked after: {said}"
-            if live.run.state == "running" or (live.run.state == "paused" and live.run.reason != reason):
+            if live.run.state == "aborting":  # piece by piece does not work, so all at once
+                was, live.run = live.run, given_up(live.run, self._stage.clock.wall())
+                await self._settle(live, was, self._name(live), "aborted")
+            elif live.run.reason != reason:
                 log.exception("rollout %s could not be looked after", live.run.name)
                 live.run = halted(live.run, reason, self._stage.clock.wall())
                 self._say(live, self._name(live), "paused")
@@ -320,6 +349,14 @@ class Conductor:
                 if any(news):
                     self._news.set()
 
+    def now(self) -> tuple[RolloutNow, ...]:
+        """All rollouts, for /metrics."""
+        now, specs = self._stage.clock.monotonic(), self.specs()
+        return (
+            *(RolloutNow(name, spec.service, "pending") for name, spec in specs.items() if name not in self._live),
+            *(rollout_now(live, now, self._ends.get(live.run.name, {})) for live in self._live.values()),
+        )
+
     def look_again(self) -> None:
         """Something has happened: look now."""
         self._news.set()
@@ -368,7 +405,11 @@ class Conductor:
         if kind != "not_yet" and key not in run.told:
             live.run = noted(replace(run, told=(*run.told, key)), run.verdict.sentence, self._stage.clock.wall())
             self._note(live, "verdict", f"{kind}: {run.verdict.sentence}")
-        alarm = live.judge.alarm(live.seen.evidence(self._stage.clock.monotonic()))
+        now = self._stage.clock.monotonic()
+        if now < live.checked_at + _KEEP:
+            return
+        live.checked_at = now
+        alarm = live.judge.alarm(live.seen.evidence(now))
         if alarm is None:
             return
         if not run.alarm:
@@ -511,7 +552,9 @@ class Conductor:
         seen = Gathered(f"{spec.name}#{number}", plan, is_sticky=is_sticky, since=wall)
         new = new_live(run, spec, plan, seen)
         await self._set_share(new, share, who)
-        self._live[spec.name] = new
+        self._live.pop(spec.name, None)
+        self._live[spec.name] = new  # the newest is the last
+        self._forget()
         self._say(new, who, "start")
         self._keep()
         self._news.set()
@@ -537,6 +580,9 @@ class Conductor:
             await self._let_go(live, Steering(None, _shares(live.plan, 1.0) if full else None), who)
             if live.plan.on_success == "persist":
                 self._stage.spawn(self._persist(live, who))
+        if live.run.state != was.state and live.run.state in ("aborted", "succeeded"):
+            ends = self._ends.setdefault(live.run.name, {})
+            ends[live.run.state] = ends.get(live.run.state, 0) + 1
         self._say(live, who, said)
 
     async def _take_back(self, live: Live, was: Run, who: Who, said: str) -> None:

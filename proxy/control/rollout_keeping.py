@@ -47,6 +47,7 @@ class Live:
     tasks: dict[str, "asyncio.Task[None]"] = field(default_factory=dict)
     looked_at: float | None = None
     kept_at: float = 0.0
+    checked_at: float = float("-inf")
     before: Run | None = None
 
     @property

@@ -300,6 +300,7 @@ class Running:
                 worker_restarts=fleet.restarts,
                 version=version(),
                 build=BUILD,
+                rollouts=self.conductor.now(),
             )
         )
         return text.decode()

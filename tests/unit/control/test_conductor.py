@@ -8,8 +8,9 @@ from typing import Any
 import msgspec
 import pytest
 
-from proxy.control.conductor import Stage
+from proxy.control.conductor import MOST_POSTED, Stage
 from proxy.control.refusal import Refusal
+from proxy.rollouts.spec import RolloutSpec
 from proxy.rollouts.step import Result
 from tests.unit.control.stage import WHO, Theatre, document
 
@@ -332,8 +333,7 @@ async def test_verdict_and_alarm_are_told_once_each(theatre: Begun) -> None:
     await found.conductor.start("r", WHO)
     await found.looks()
     found.traffic((3000, 0), (3000, 0))
-    for _ in range(3):
-        await found.looks()
+    await found.go_by(3)
     kinds = found.kinds()
     assert (kinds.count("rollout_verdict"), kinds.count("rollout_alarm"), kinds.count("rollout_step")) == (1, 1, 1)
     texts = [event.text for event in found.kept.journal if event.kind == "rollout_verdict"]
@@ -379,3 +379,66 @@ async def test_secrets_of_steps_are_told_nowhere_and_still_work(theatre: Begun) 
 def with_secret(found: Theatre) -> Stage:
     """The same stage, where a text is secret."""
     return dataclasses.replace(found.conductor._stage, discreet=lambda text: text.replace("s3cret-path", "***"))
+
+
+async def test_numbers_tell_what_a_run_is_judged_by(theatre: Begun) -> None:
+    found = await theatre("[{split: 10%}, {bake: 1h}]", ", judge: {slower_than: [250ms]}")
+    (pending,) = found.conductor.now()
+    assert (pending.state, pending.requests) == ("pending", {})
+    await found.conductor.start("r", WHO)
+    await found.looks()
+    found.traffic((40, 3), (400, 1))
+    await found.looks()
+    (now,) = found.conductor.now()
+    assert (now.state, now.step, now.share, now.verdict) == ("running", 1, 0.1, "not_yet")
+    assert now.requests == {"blue": 400, "canary": 40}
+    assert now.events == {
+        ("blue", "errors"): 1,
+        ("blue", "slower_than_250ms"): 0,
+        ("canary", "errors"): 3,
+        ("canary", "slower_than_250ms"): 0,
+    }
+    await found.conductor.signal("r", "abort", WHO)
+    (now,) = found.conductor.now()
+    assert (now.state, now.share, now.ended) == ("aborted", 0.0, {"aborted": 1})
+
+
+async def test_posted_rollouts_are_bounded(theatre: Begun) -> None:
+    found = await theatre()
+    for number in range(MOST_POSTED + 5):
+        await found.conductor.add(RolloutSpec(f"p{number}", "shop", "blue", "canary"), WHO)
+        if number == 0:
+            await found.conductor.start("p0", WHO)
+    names = found.conductor.names()
+    assert len(names) == MOST_POSTED + 1
+    assert "p0" in names  # it is under way
+    assert "p1" not in names
+    assert f"p{MOST_POSTED + 4}" in names
+
+
+async def test_rollouts_that_stand_nowhere_any_more_are_forgotten(theatre: Begun) -> None:
+    found = await theatre()
+    for number in range(30):
+        spec = RolloutSpec(f"p{number}", "shop", candidate="canary")
+        await found.conductor.add(spec, WHO)
+        await found.conductor.start(spec.name, WHO)
+        await found.conductor.signal(spec.name, "abort", WHO)
+        found.conductor._added.clear()
+    names = found.conductor.names()
+    assert "p29" in names
+    assert "p0" not in names
+    assert len(names) <= 23
+
+
+async def test_failure_in_a_look_while_aborting_takes_all_back(theatre: Begun) -> None:
+    found = await theatre("[{split: 50%}, {bake: 1h}]", ", on_abort: {gradual: 20s}")
+    await found.conductor.start("r", WHO)
+    await found.looks()
+    found.traffic((400, 400), (400, 0))
+    await found.looks()
+    assert found.conductor.view("r").state == "aborting"
+    live = found.conductor.find("r")[1]
+    assert live is not None
+    live.judge = None  # type: ignore[assignment]
+    await found.go_by(1)
+    assert (found.conductor.view("r").state, found.split()) == ("aborted", {"blue": 100})
