@@ -116,11 +116,24 @@ def _over(function: Callable[[list[Any]], Any]) -> Operator:
     return make
 
 
+def _equals_text(left: Rule, wanted: str, negated: bool) -> Rule:
+    def equal(data: Any) -> bool:
+        value = left(data)
+        if type(value) is str:
+            return (value == wanted) is not negated
+        return loosely_equal(value, wanted) is not negated
+
+    return equal
+
+
 def _equality(negated: bool) -> Operator:
     """== and !=; where one side is text in the rule and the other text in the data, nothing is converted."""
 
     def make(compiler: Compiler, arguments: Any) -> Rule:
         left, right = [*compiler.each(arguments), constant(None), constant(None)][:2]
+        wanted = arguments[1] if isinstance(arguments, list) and len(arguments) == 2 else None
+        if type(wanted) is str:
+            return _equals_text(left, wanted, negated)
 
         def equal(data: Any) -> bool:
             one, other = left(data), right(data)
@@ -137,8 +150,6 @@ def _ordering(holds: Callable[[Any, Any], bool]) -> Operator:
     """<, <=, > and >=, the first two also between three values."""
 
     def pair(one: Any, other: Any) -> bool:
-        if type(one) is int and type(other) is int:
-            return holds(one, other)
         return holds(*ordered(one, other))
 
     def make(compiler: Compiler, arguments: Any) -> Rule:
@@ -147,7 +158,12 @@ def _ordering(holds: Callable[[Any, Any], bool]) -> Operator:
             low, value, high = rules
             return lambda data: pair(low(data), value(data)) and pair(value(data), high(data))
         left, right = [*rules, constant(None), constant(None)][:2]
-        return lambda data: pair(left(data), right(data))
+
+        def compared(data: Any) -> bool:
+            one, other = left(data), right(data)
+            return holds(one, other) if type(one) is int and type(other) is int else pair(one, other)
+
+        return compared
 
     return make
 
