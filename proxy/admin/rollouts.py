@@ -5,7 +5,7 @@ from typing import Any
 from msgspec import Struct
 
 from proxy.admin.operation import Call
-from proxy.control.rollout_views import PlanView, RolloutView, plan_view
+from proxy.control.rollout_views import PlanView, RolloutView
 from proxy.rollouts.states import Verb
 
 
@@ -28,7 +28,7 @@ async def one(call: Call) -> RolloutView:
 
 async def plan(call: Call) -> PlanView:
     """What it is to do."""
-    return plan_view(call.proxy.conductor.plan(call.names["rollout"]))
+    return call.proxy.conductor.plan_view(call.names["rollout"])
 
 
 async def add(call: Call) -> RolloutView:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Final
 from urllib.parse import quote
 
-from proxy.cli.admin import Terms
+from proxy.cli.admin import Terms, UnreachableError
 from proxy.cli.printing import columns, duration, shares
 from proxy.cli.shares import TypedWrongError
 from proxy.cli.verbs import DONE, REFUSED, Session
@@ -20,6 +20,7 @@ Json = Mapping[str, Any]
 UNDECIDED: Final = 2
 _POLL: Final = 0.5
 _BAR: Final = 24
+_RESTART: Final = 30.0  # seconds without an answer that a wait bears
 
 
 def _path(name: str, *more: str) -> str:
@@ -42,9 +43,22 @@ def start(session: Session, name: str, reason: str | None, timeout: str | None, 
         if told != (told := f"{view['step']} {view['state']}") and not session.as_json:
             print(_headline(view), flush=True)
         time.sleep(_POLL)
-        view = session.admin.get(_path(name))
+        view = _patient(session, name, min(end, time.monotonic() + _RESTART))
     session.show(view, lines(view))
     return {"succeeded": DONE, "aborted": REFUSED}.get(view["state"], UNDECIDED)
+
+
+def _patient(session: Session, name: str, end: float) -> Json:
+    """How it stands; a controller that is just being replaced answers a little later."""
+    while True:
+        try:
+            view: Json = session.admin.get(_path(name))
+        except UnreachableError:
+            if time.monotonic() >= end:
+                raise
+            time.sleep(_POLL)
+        else:
+            return view
 
 
 def change(session: Session, name: str, verb: str, reason: str | None, body: Any = None) -> int:
@@ -78,7 +92,7 @@ def plan_of_file(file: Path, name: str, *, as_json: bool) -> int:
     import msgspec
 
     from proxy.config.load import load
-    from proxy.control.rollout_views import plan_view
+    from proxy.control.rollout_views import discreet_plan, plan_view
     from proxy.rollouts.planning import plan_of
 
     loaded = load(file, os.environ)
@@ -98,7 +112,7 @@ def plan_of_file(file: Path, name: str, *, as_json: bool) -> int:
     except ValueError as error:
         print(f"sluice: rollout {name}: {error}", file=sys.stderr)
         return REFUSED
-    view = msgspec.to_builtins(plan_view(found))
+    view = msgspec.to_builtins(discreet_plan(plan_view(found), loaded.discreet))
     print(json.dumps(view) if as_json else "\n".join(plan_lines(view)))
     return DONE
 
@@ -153,6 +167,7 @@ def _clock(at: float) -> str:
 def _watch(session: Session, name: str | None) -> int:
     from rich.console import Console
     from rich.live import Live
+    from rich.text import Text
 
     console = Console()
     live = Live(console=console, auto_refresh=False)
@@ -161,7 +176,8 @@ def _watch(session: Session, name: str | None) -> int:
         live.start()
         while True:
             views = session.admin.get("/v1/rollouts") if name is None else [session.admin.get(_path(name))]
-            live.update("\n".join(line for view in views for line in picture(view)), refresh=True)
+            # Text: what a hook has answered is no markup.
+            live.update(Text("\n".join(line for view in views for line in picture(view))), refresh=True)
             if all(view["state"] in ("aborted", "succeeded", "pending") for view in views):
                 return DONE
             time.sleep(_POLL)

@@ -46,6 +46,10 @@ class Loaded:
         there = self.tree is not None and any(each.secret and each == text for each in scalars(self.tree))
         return SECRET if there else text
 
+    def discreet(self, text: str) -> str:
+        """A sentence, without what came from a variable."""
+        return self.hide(Place("").problem(text)).message
+
     def place_of_bind(self, address: str) -> Place:
         """Where an address of the Document that we listen at was written; the whole file where it is a default."""
         if self.tree is None:

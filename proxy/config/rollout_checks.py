@@ -15,7 +15,7 @@ def rollout_problems(root: Mapping) -> Iterator[Problem]:
     """Everything that is wrong between the keys of a rollout, and between rollouts and services."""
     for _, rollout in root.section("rollouts").sections():
         yield from _reference_problems(rollout, root.section("services"))
-        yield from _key_problems(rollout)
+        yield from key_problems(rollout)
 
 
 def step_problems(specs: tuple[RolloutSpec, ...], root: Mapping) -> Iterator[Problem]:
@@ -66,7 +66,8 @@ def _reference_problems(rollout: Mapping, services: Mapping) -> Iterator[Problem
         yield service.place.problem(f"the service {shown(service)} has only one pool", "add the one to go to")
 
 
-def _key_problems(rollout: Mapping) -> Iterator[Problem]:
+def key_problems(rollout: Mapping) -> Iterator[Problem]:
+    """What is wrong between the keys of one rollout, whoever wrote it."""
     if "steps" in rollout and "strategy" in rollout:
         yield rollout.keys_["strategy"].place.problem("a strategy writes the steps", "leave one of the two out")
     if "steps" in rollout and not rollout["steps"]:

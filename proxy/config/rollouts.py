@@ -8,8 +8,10 @@ from pydantic import BaseModel, Field
 from proxy.config.plugins import one_of, options_type
 from proxy.config.shapes import OrScalar, Section, Shaped, as_key, under
 from proxy.config.values import (
+    Chance,
     MaybeShare,
     MaybeTime,
+    Multiple,
     Name,
     Positive,
     Share,
@@ -48,7 +50,7 @@ else:
 class Errors(Section):
     """When the candidate does harm: it fails more often than stable, by more than chance."""
 
-    alpha: Share = Field(default=_JUDGE.errors.alpha, description="How often that may be said wrongly, over a run.")
+    alpha: Chance = Field(default=_JUDGE.errors.alpha, description="How often that may be said wrongly, over a run.")
     ratio: Weight = Field(default=_JUDGE.errors.ratio, description="Harm is more than this many times as often.")
     statuses: Annotated[Any, Shaped(scalar=StatusRange, sequence=Annotated[list[StatusRange], Field(min_length=1)])] = (
         Field(default=_JUDGE.errors.statuses[0], description="What the upstream must not answer.")
@@ -58,8 +60,8 @@ class Errors(Section):
 class Safe(Section):
     """When the candidate is safe: it fails less than `ratio` times as often as stable, or hardly ever."""
 
-    ratio: Weight = Field(default=_JUDGE.safe.ratio, description="Which regression is to be ruled out.")
-    beta: Share = Field(default=_JUDGE.safe.beta, description="How often safe may be said wrongly.")
+    ratio: Multiple = Field(default=_JUDGE.safe.ratio, description="Which regression is to be ruled out.")
+    beta: Chance = Field(default=_JUDGE.safe.beta, description="How often safe may be said wrongly.")
     or_below: Share = Field(default=_JUDGE.safe.or_below, description="An error rate that is safe whatever stable's.")
 
 
@@ -68,7 +70,9 @@ class Judge(Section):
 
     errors: Errors = Field(default=Errors(), description="When it does harm.")
     safe: Safe = Field(default=Safe(), description="When it is safe.")
-    slower_than: list[Time] = Field(default=[], description="Slower than one of these counts like an error.")
+    slower_than: list[Time] = Field(
+        default=[], max_length=8, description="Slower than one of these counts like an error."
+    )
     error_rate: MaybeShare = Field(default=None, description="Guard: more than this ends it.")
     p99: MaybeTime = Field(default=None, description="Guard: a slower 99th percentile ends it.")
     window: Time = Field(default=_JUDGE.window, description="What the guards look back on.")
@@ -98,7 +102,7 @@ class Rollout(Section):
     stable: Name = Field(default=LIVE, description="The pool that it leaves: by name, or live, which has 100 %.")
     candidate: Name = Field(default=OTHER, description="The pool that it goes to: by name, or other, of two.")
     pool: Name | None = Field(default=None, description="The pool that strategy rolling updates in place.")
-    steps: list[AnyStep] = Field(default=[], description="What is done, in this order.")
+    steps: list[AnyStep] = Field(default=[], max_length=100, description="What is done, in this order.")
     strategy: AnyStrategy = Field(default=Plugin("canary"), description="Writes the steps where there are none.")
     judge: Judge = Field(default=Judge(), description="How it is judged.")
     on_no_data: Annotated[Literal["wait", "pause", "abort"], choice("wait", "pause", "abort")] = Field(

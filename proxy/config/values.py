@@ -153,6 +153,20 @@ def _share(scalar: Scalar) -> float:
     return parse_share(str(scalar))
 
 
+def _chance(scalar: Scalar) -> float:
+    share = _share(scalar)
+    if not 0 < share <= 0.5:
+        raise WrongError(f"{shown(scalar)} is no chance to be wrong by", "write more than 0% and at most 50%, like 1%")
+    return share
+
+
+def _multiple(scalar: Scalar) -> float:
+    value = number(scalar)
+    if not 1 < value <= 1_000:
+        raise WrongError(f"{shown(scalar)} times as often is nothing to rule out", "write more than 1, like 2")
+    return value
+
+
 def _name(scalar: Scalar) -> str:
     if not _NAME.fullmatch(scalar):
         hint = "a name is letters, digits and . _ - and begins with a letter, a digit or _; at most 64 of them"
@@ -317,6 +331,8 @@ Size = Annotated[int, SIZE]
 MaybeSize = Annotated[int | None, off(SIZE)]
 PositiveSize = Annotated[int, Written(_positive_size, _SIZES)]
 Share = Annotated[float, SHARE]
+Chance = Annotated[float, Written(_chance, _SHARES)]
+Multiple = Annotated[float, Written(_multiple, {"anyOf": [{"type": "number", "exclusiveMinimum": 1}, _VARIABLE]})]
 Network = Annotated[str, Written(_network, _TEXTS)]
 AdminHost = Annotated[str, Written(_admin_host, _TEXTS)]
 SplitPart = Annotated[Part, Written(read_part, _PARTS)]

@@ -14,7 +14,7 @@ from yarl import URL
 
 from proxy.control.control import Control, Who
 from proxy.control.fleet_update import FleetUpdate
-from proxy.control.webhooks import Webhooks
+from proxy.control.webhooks import Webhooks, readable
 from proxy.core.address import UnixAddress, parse_address
 from proxy.core.regex import compile_regex
 from proxy.rollouts.plan import Plan
@@ -88,7 +88,8 @@ class JobRunner:
     async def _drain(self, options: Mapping[str, Any], plan: Plan) -> Result:
         control, deadline = self._around.control, options["deadline"]
         who = Who(f"rollout {plan.name}")
-        await control.drain(plan.service, plan.stable, None, who, deadline=deadline, cut=False)
+        # Not to be stopped half-way by a promote: a change is in force everywhere or nowhere.
+        await asyncio.shield(control.drain(plan.service, plan.stable, None, who, deadline=deadline, cut=False))
         try:
             async with asyncio.timeout(deadline + 2 * _POLL):
                 while await self._running_on(plan.service, plan.stable):  # noqa: ASYNC110 - only asking tells
@@ -96,7 +97,7 @@ class JobRunner:
             text = f"{plan.stable} is empty"
         except TimeoutError:
             text = f"{plan.stable} still has something running; its tunnels were closed"
-        await control.restore(plan.service, plan.stable, None, who)
+        await asyncio.shield(control.restore(plan.service, plan.stable, None, who))
         return Result(ok=True, text=text)
 
     async def _running_on(self, service: str, pool: str) -> int:
@@ -140,11 +141,21 @@ async def _smoke_test(endpoint: Endpoint, options: Mapping[str, Any]) -> str:
         ):
             if response.status != options["status"]:
                 return f"{options['method']} {options['path']}: {response.status}, not {options['status']}"
-            return _wrong_body(await response.content.read(_MOST_BODY), options)
+            return _wrong_body(await _body(response), options)
     except TimeoutError:
         return f"no answer within {options['timeout']:g} s"
     except (aiohttp.ClientError, OSError) as error:
         return f"cannot be asked: {type(error).__name__}"
+
+
+async def _body(response: aiohttp.ClientResponse) -> bytes:
+    """All of it, up to 1 MiB: one read gives no more than what has come so far."""
+    body = bytearray()
+    async for piece in response.content.iter_any():
+        body += piece
+        if len(body) >= _MOST_BODY:
+            break
+    return bytes(body[:_MOST_BODY])
 
 
 def _wrong_body(body: bytes, options: Mapping[str, Any]) -> str:
@@ -163,7 +174,7 @@ def _wrong_body(body: bytes, options: Mapping[str, Any]) -> str:
         for name in path.split("."):
             found = found.get(name) if isinstance(found, dict) else None
         if _as_text(found) != wanted:
-            return f"{path} is {_as_text(found)[:80]}, not {wanted}"
+            return f"{path} is {readable(_as_text(found)[:80])}, not {wanted}"
     return ""
 
 

@@ -1,8 +1,10 @@
 """What is shown of a rollout: plain values that the admin API encodes, and its schema is made of."""
 
+from collections.abc import Callable
 from typing import Any
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from proxy.rollouts.plan import Plan
 from proxy.rollouts.run import Line, Run
@@ -60,6 +62,27 @@ class RolloutView(Struct, frozen=True):
 def plan_view(plan: Plan) -> PlanView:
     """A plan, in words."""
     return PlanView(plan.name, plan.service, plan.stable, plan.candidate, step_views(plan))
+
+
+def discreet_plan(view: PlanView, discreet: Callable[[str], str]) -> PlanView:
+    """The same, without what is secret in its words."""
+    return replace(view, steps=_discreet_steps(view.steps, discreet))
+
+
+def discreet_rollout(view: RolloutView, discreet: Callable[[str], str]) -> RolloutView:
+    """The same, without what is secret in its words."""
+    return replace(
+        view,
+        reason=discreet(view.reason),
+        doing=discreet(view.doing),
+        steps=_discreet_steps(view.steps, discreet),
+        log=tuple(replace(line, text=discreet(line.text)) for line in view.log),
+        problem=None if view.problem is None else discreet(view.problem),
+    )
+
+
+def _discreet_steps(steps: tuple[StepView, ...], discreet: Callable[[str], str]) -> tuple[StepView, ...]:
+    return tuple(replace(each, text=discreet(each.text)) for each in steps)
 
 
 def step_views(plan: Plan) -> tuple[StepView, ...]:

@@ -94,9 +94,12 @@ class State(Struct, frozen=True):
     courses: dict[str, Course] = {}
 
     def with_split(self, service: str, file: Shares, value: Shares) -> Self:
-        """The service's split is `value`, whatever the file says; equal to the file's, there is no override."""
+        """The service's split is `value`, whatever the file says; equal to the file's, there is no override.
+
+        Unless a rollout has the service: an edit of the file must not become its split under its hands.
+        """
         splits = {name: split for name, split in self.splits.items() if name != service}
-        if not same_shares(file, value):
+        if service in self.courses or not same_shares(file, value):
             splits[service] = SplitOverride(file, value)
         return replace(self, splits=splits)
 

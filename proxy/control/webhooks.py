@@ -2,7 +2,9 @@
 
 import asyncio
 import logging
+import ssl
 from collections.abc import Callable, Coroutine, Mapping
+from functools import cache
 from typing import Any, Final
 from urllib.parse import urlsplit
 
@@ -56,23 +58,44 @@ class Webhooks:
             log.warning("a webhook could not be told of %r: %s", event.get("text", "an event"), result.text)
 
 
+def readable(text: str) -> str:
+    """In one line, and without what a terminal would obey."""
+    return " ".join("".join(each if each.isprintable() else " " for each in text).split())
+
+
 async def _post(url: str, event: Mapping[str, Any], patience: float) -> tuple[int, str]:
     """Status and the beginning of the answer; status 0 with the reason where there is none."""
     try:
         timeout = aiohttp.ClientTimeout(total=patience)
         async with (
-            aiohttp.ClientSession(timeout=timeout, cookie_jar=aiohttp.DummyCookieJar()) as session,
-            session.post(url, json=dict(event), allow_redirects=False) as response,
+            aiohttp.ClientSession(
+                timeout=timeout, cookie_jar=aiohttp.DummyCookieJar(), auto_decompress=False
+            ) as session,
+            session.post(url, json=dict(event), allow_redirects=False, ssl=await _tls(url)) as response,
         ):
             body = await response.content.read(_MOST_BODY)
-            return response.status, " ".join(body.decode(errors="replace").split())
+            return response.status, readable(body.decode(errors="replace"))
     except TimeoutError:
         return 0, f"does not answer within {patience:g} s"
     except (aiohttp.ClientError, OSError, ValueError) as error:
         return 0, f"cannot be reached: {type(error).__name__}"
 
 
+async def _tls(url: str) -> ssl.SSLContext | bool:
+    """How to know whom we talk to: by the certificates of the system, read when the first hook needs them."""
+    return await asyncio.to_thread(_context) if url.startswith("https:") else True
+
+
+@cache
+def _context() -> ssl.SSLContext:
+    return ssl.create_default_context()
+
+
 def _shown(url: str) -> str:
     """Without what may be secret: user, path and query often are."""
-    parts = urlsplit(url)
-    return f"{parts.scheme}://{parts.hostname}{f':{parts.port}' if parts.port else ''}"
+    try:
+        parts = urlsplit(url)
+        port = f":{parts.port}" if parts.port else ""
+    except ValueError:  # no such port: the error would tell what stands there
+        return "the webhook"
+    return f"{parts.scheme}://{parts.hostname}{port}"

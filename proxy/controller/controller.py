@@ -51,6 +51,9 @@ class Controller:
         file = ConfigFile(Path(start.config))
         try:
             running = await self._start(start, file)
+        except _NotNeededError:
+            self._link.close()
+            return
         except _CannotStartError as error:
             self._link.send(MASTER, say.Failed(error.problems))
             await self._link.drain()
@@ -83,7 +86,7 @@ class Controller:
         generation, in_force, notes = start.generation, start.parts, start.notes
         if start.passive:
             self._link.send(MASTER, say.Ready(generation))
-            active = await self._activated
+            active = await self._activation()
             generation, in_force, notes = active.generation, active.parts, active.notes
             self._fleet.adopt(active.children, start.binds)
         before = Before(generation, in_force, Notes(notes))
@@ -97,6 +100,15 @@ class Controller:
         except Refusal as error:
             raise _CannotStartError(error.problems or (error.detail,)) from error
         return running
+
+    async def _activation(self) -> say.Activate:
+        """What the controller before this one has handed over; _NotNeededError where the proxy ends before that."""
+        ending = asyncio.ensure_future(self._ending.wait())
+        await asyncio.wait((self._activated, ending), return_when=asyncio.FIRST_COMPLETED)
+        ending.cancel()
+        if not self._activated.done():
+            raise _NotNeededError
+        return self._activated.result()
 
     async def _take_first(self, running: Running, file: ConfigFile, loaded: Loaded, last: Document | None) -> None:
         """Bring the file into force or, where it or its addresses cannot be had just now, the last one that was."""
@@ -195,6 +207,10 @@ class Controller:
             await running.reload(by=by)
         if by == "signal":
             self._link.send(MASTER, say.Reloaded())
+
+
+class _NotNeededError(Exception):
+    """It was told to end before there was anything to control."""
 
 
 class _CannotStartError(Exception):

@@ -87,6 +87,10 @@ class ConfigFile:
             raise Refusal(409, detail, self.problems)
         return effective(document, taken.tree)
 
+    def discreet(self, text: str) -> str:
+        """A sentence, without what the file has from a variable."""
+        return text if self._taken is None else self._taken.discreet(text)
+
     def conceal(self, text: str) -> str:
         """The text, masked where the file has it from a variable."""
         return text if self._taken is None else self._taken.conceal(text)

@@ -107,6 +107,7 @@ class Running:
                 later=process.later,
                 cut=lambda service, pool: process.fleet.cut(service, pool, None, exchanges=False),
                 persist=self.persist,
+                discreet=self._file.discreet,
             )
         )
 
@@ -274,7 +275,15 @@ class Running:
 
     def problems(self) -> tuple[str, ...]:
         """What is wrong now, one sentence each."""
-        others = (*self._store.problems.values(), *self.alive.problems(), *filter(None, (self.restart_problem,)))
+        lost = self.fleet.ledger.totals().log_dropped
+        losses = (f"the access log has lost {lost} lines since the start",) if lost else ()
+        others = (
+            *self._store.problems.values(),
+            *self.alive.problems(),
+            *self.conductor.problems(),
+            *losses,
+            *filter(None, (self.restart_problem,)),
+        )
         return (*self._file.problems, *others)
 
     async def metrics(self) -> str:
@@ -291,6 +300,7 @@ class Running:
                 worker_restarts=fleet.restarts,
                 version=version(),
                 build=BUILD,
+                rollouts=self.conductor.now(),
             )
         )
         return text.decode()

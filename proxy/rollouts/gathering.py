@@ -13,6 +13,7 @@ from proxy.rollouts.plan import Plan
 from proxy.telemetry.evidence import CellSeen, Watch
 from proxy.telemetry.histogram import BOUNDS, Histogram
 
+_MOST_NUMBERS: Final = 200  # of epochs that workers may still tell of
 _SLOT: Final = 1.0  # seconds that the window is made of
 
 
@@ -64,7 +65,8 @@ class Gathered:
         self.is_sticky = is_sticky
         self._plan = plan
         self._thresholds = len(plan.judge.slower_than)
-        self._epochs: dict[int, EpochSum] = {}
+        self._epochs: list[EpochSum] = []
+        self._of: dict[int, EpochSum] = {}
         self._counted = [bytearray(BUCKETS) for _ in range(self._thresholds + 1)]
         self._sighted = bytearray(BUCKETS)
         self._window: dict[str, deque[_Slot]] = {plan.stable: deque(), plan.candidate: deque()}
@@ -72,7 +74,14 @@ class Gathered:
 
     def watch(self, *, epoch: int, step: int, share: float) -> Watch:
         """A new epoch begins: what workers are to count for it."""
-        self._epochs[epoch] = EpochSum(epoch, step, share, self._sum(), self._sum())
+        last = self._epochs[-1] if self._epochs else None
+        if last is None or (last.step, last.share) != (step, share):
+            last = EpochSum(epoch, step, share, self._sum(), self._sum())
+            self._epochs.append(last)
+        last.number = epoch  # the same again adds up: whoever sets it a thousand times makes no thousand epochs
+        self._of[epoch] = last
+        if len(self._of) > _MOST_NUMBERS:
+            del self._of[next(iter(self._of))]
         plan = self._plan
         return Watch(
             run=self.name,
@@ -87,7 +96,7 @@ class Gathered:
 
     def add(self, worker: int, cell: CellSeen, now: float) -> bool:
         """What a worker has told at `now` (monotonic); was anything bad in it? What is of another run is not ours."""
-        epoch = self._epochs.get(cell.epoch)
+        epoch = self._of.get(cell.epoch)
         if cell.run != self.name or epoch is None or cell.pool not in self._window:
             return False
         if (len(cell.slow) + 1, len(cell.events), len(cell.buckets)) != (self._thresholds + 1,) * 3:
@@ -109,7 +118,7 @@ class Gathered:
         return Evidence(
             tuple(
                 Epoch(each.number, each.step, each.share, _tally(each.stable), _tally(each.candidate))
-                for each in self._epochs.values()
+                for each in self._epochs
             ),
             self._recent(plan.stable, now),
             self._recent(plan.candidate, now),
@@ -121,9 +130,7 @@ class Gathered:
     def encode(self) -> bytes:
         """Everything but the window."""
         counted = [bytes(each) for each in map(_packed, self._counted)]
-        kept = _Kept(
-            self.name, self.since, self.is_sticky, list(self._epochs.values()), counted, _packed(self._sighted)
-        )
+        kept = _Kept(self.name, self.since, self.is_sticky, self._epochs, counted, _packed(self._sighted))
         return msgpack.encode(kept)
 
     @classmethod
@@ -131,7 +138,8 @@ class Gathered:
         """What `encode` made; msgspec.DecodeError for anything else."""
         kept = msgpack.decode(data, type=_Kept)
         gathered = cls(kept.name, plan, is_sticky=kept.is_sticky, since=kept.since)
-        gathered._epochs = {each.number: each for each in kept.epochs}
+        gathered._epochs = kept.epochs
+        gathered._of = {each.number: each for each in kept.epochs}
         for mine, theirs in zip(gathered._counted, kept.counted, strict=False):
             mine[:] = _unpacked(theirs)
         gathered._sighted[:] = _unpacked(kept.sighted)

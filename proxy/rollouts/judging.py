@@ -17,6 +17,10 @@ class Harm:
     ratio: float = 1.0
     statuses: tuple[tuple[int, int], ...] = ((500, 599),)
 
+    def __post_init__(self) -> None:
+        if not 0 < self.alpha <= 0.5:
+            raise ValueError("alpha is more than 0% and at most 50%; write 1%")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Safe:
@@ -28,6 +32,12 @@ class Safe:
     ratio: float = 2.0
     beta: Share = 0.05
     or_below: Share = 0.005
+
+    def __post_init__(self) -> None:
+        if not 0 < self.beta <= 0.5:
+            raise ValueError("beta is more than 0% and at most 50%; write 5%")
+        if self.ratio <= 1:  # failing equally would count against it, and failing often for it
+            raise ValueError("the ratio that is to be ruled out is more than 1; write 2")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -38,6 +38,7 @@ class Run(Struct, frozen=True, kw_only=True):
     many requests the candidate had been judged by when the step began. `performed` are the step's acts so far,
     `results` what came of its jobs. `doing` tells what it waits for, `done` how far it is. `harmed` once harm was
     found: it stays. `waived` once a person went past what only pauses. `before` is the split when it began.
+    `told` are the verdicts that were told of, `alarm` says that traffic is not divided as it should be.
     """
 
     name: str
@@ -53,6 +54,8 @@ class Run(Struct, frozen=True, kw_only=True):
     asked: int | None = None
     begun: bool = False
     waived: bool = False
+    told: tuple[str, ...] = ()
+    alarm: str = ""
     harmed: bool = False
     dead_for: float = 0.0
     taking_back: float = 0.0
@@ -109,6 +112,7 @@ def look(run: Run, plan: Plan, sight: Sight) -> tuple[Run, tuple[Act, ...]]:
     if run.state not in ("running", "paused"):
         return run, ()
     run = replace(run, verdict=_pinned(run, sight.verdict), harmed=run.harmed or _is_harm(sight.verdict))
+    run = _dead(run, sight)
     stopped = _stopped(run, plan, sight)
     if stopped is not None:
         return stopped, ()
@@ -126,6 +130,11 @@ def with_result(run: Run, name: str, result: Result) -> Run:
 def halted(run: Run, reason: str, wall: float) -> Run:
     """Paused by ourselves."""
     return _to(run, "halt", reason, wall)
+
+
+def given_up(run: Run, wall: float) -> Run:
+    """Its traffic does not go back piece by piece, so it goes back at once."""
+    return _to(run, "fail_at_once", run.reason, wall)
 
 
 def ended(run: Run, wall: float) -> Run:
@@ -158,6 +167,10 @@ def _stopped(run: Run, plan: Plan, sight: Sight) -> Run | None:
             return to(run, "halt", "stable_down") if run.reason != "stable_down" else None
         event: Event = "fail" if plan.gradual and not run.verdict.at_once and not sight.foreign else "fail_at_once"
         return replace(to(run, event, run.verdict.sentence), taken_from=run.share, taking_back=0.0)
+    if run.dead_for >= DEAD_AFTER:
+        if sight.stable_is_down:
+            return to(run, "halt", "stable_down") if run.reason != "stable_down" else None
+        return to(run, "fail_at_once", f"{plan.candidate} has had no usable endpoint for {DEAD_AFTER:.0f} s")
     if run.state == "paused":
         return None
     if sight.foreign:
@@ -176,6 +189,8 @@ def _dead(run: Run, sight: Sight) -> Run:
 def _taking_back(run: Run, plan: Plan, sight: Sight) -> tuple[Run, tuple[Act, ...]]:
     """The traffic goes back piece by piece; faster is abort."""
     run = replace(run, taking_back=run.taking_back + sight.passed)
+    if sight.stable_is_down and not sight.candidate_is_down:
+        return replace(run, taking_back=run.taking_back - sight.passed), ()  # not to where nobody answers
     if sight.foreign or sight.candidate_is_down or run.taking_back >= plan.gradual:
         return _to(run, "taken_back", run.reason, sight.wall), ()
     left = 1 - int(run.taking_back / plan.gradual * _PIECES) / _PIECES
@@ -187,12 +202,6 @@ def _taking_back(run: Run, plan: Plan, sight: Sight) -> tuple[Run, tuple[Act, ..
 
 
 def _stepped(run: Run, plan: Plan, sight: Sight) -> tuple[Run, tuple[Act, ...]]:
-    run = _dead(run, sight)
-    if run.dead_for >= DEAD_AFTER:
-        if sight.stable_is_down:
-            return _to(run, "halt", "stable_down", sight.wall), ()
-        text = f"{plan.candidate} has had no usable endpoint for {DEAD_AFTER:.0f} s"
-        return _to(run, "fail_at_once", text, sight.wall), ()
     if run.phase != "step":
         return _between(run, plan, sight)
     if run.step >= len(plan.steps):

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+from proxy.filters.effects import ChoosePool, Compute, Effect, LimitBody, Reply, Run, Shadow, Wait
 from proxy.http1.facts import Facts
 from proxy.pools.pool import Pool
 from proxy.routing.matches.share import Draw
@@ -14,7 +15,8 @@ def explain(router: Router, facts: Facts, now: float = 0.0) -> list[str]:
     """Every route that was tried and why it matched or not, then where the request would go.
 
     `now` is wall time in seconds, by which a held session's binding may be over. Where chance decides, both outcomes
-    are told. The filters that run before routing must have been applied to `facts` by the caller.
+    are told. The filters that run before routing must have been applied to `facts` by the caller; the
+    route's own run here, but for what takes time.
     """
     return list(_sentences(router, facts, now))
 
@@ -62,8 +64,20 @@ def _destination(route: Route, facts: Facts, now: float) -> Iterator[str]:
 
 
 def _to_service(route: Route, service: Service, facts: Facts, now: float) -> Iterator[str]:
+    named: Pool | None = None
+    for each in route.request_filters:
+        effect = each.on_request(facts)
+        told = _told(effect)
+        if told:
+            yield told
+        if isinstance(effect, Reply):
+            return
+        if isinstance(effect, ChoosePool):
+            named = service.pools.get(effect.name)
     yield f"it goes to service {service.name}, split {_shares(service)}"
-    if route.pool is not None:
+    if named is not None:
+        pools = [named]
+    elif route.pool is not None:
         yield f"the route names pool {route.pool.name}, whatever the split says"
         pools = [route.pool]
     elif service.is_sticky:
@@ -76,6 +90,28 @@ def _to_service(route: Route, service: Service, facts: Facts, now: float) -> Ite
         yield _endpoints(pool)
         if not pool.usable:
             yield _without_usable(route, service, pool)
+
+
+def _told(effect: Effect | None) -> str:
+    """What a filter asks for; what takes time is not done to explain."""
+    match effect:
+        case Reply():
+            return f"a filter of its answers it: {effect.status}{f' ({effect.reason})' if effect.reason else ''}"
+        case ChoosePool():
+            return f"a filter sends it to pool {effect.name}, whatever the split says"
+        case LimitBody():
+            return f"a filter takes a body of {effect.most} bytes at most"
+        case Shadow():
+            return f"a copy goes to pool {effect.pool}"
+        case Wait():
+            return f"a filter holds it back, for {effect.seconds:g} s at most"
+        case Run():
+            effect.work.close()
+            return f"a filter asks elsewhere first, for {effect.timeout:g} s at most"
+        case Compute():
+            return "a filter has to think about it first"
+        case None:
+            return ""
 
 
 def _shares(service: Service) -> str:

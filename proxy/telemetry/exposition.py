@@ -12,6 +12,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Histo
 from prometheus_client.registry import Collector
 
 from proxy.telemetry.histogram import BOUNDS, Histogram
+from proxy.telemetry.rollouts import RolloutNow, of_rollouts
 from proxy.telemetry.totals import MirrorTotals, PoolKey, PoolTotals, Totals
 
 CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
@@ -49,6 +50,7 @@ class Sight:
     worker_restarts: int
     version: str
     build: str
+    rollouts: tuple[RolloutNow, ...] = ()
 
 
 def exposition(sight: Sight) -> bytes:
@@ -72,6 +74,7 @@ class _Sighted(Collector):
         if sight.totals.mirrors:
             yield from _of_mirrors(sight.totals.mirrors)
         yield from _now(sight.pools)
+        yield from of_rollouts(sight.rollouts)
         yield _by("sluice_connections", "Client connections now, by listener.", "listener", sight.connections)
         yield _by("sluice_workers", "Worker processes now, by state.", "state", sight.workers)
         yield from _of_plugins(sight.totals)

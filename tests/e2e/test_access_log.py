@@ -155,4 +155,5 @@ async def test_full_disk_harms_no_traffic_and_is_counted(
     proxy = await sluice(plain(back.address) + "access_log: /dev/full\n")
     assert (await proxy.ask(GET)).status == 200
     await api(proxy).until("/metrics", lambda text: "sluice_access_log_dropped_total 1.0" in text)
+    await api(proxy).until("/v1/status", lambda text: "the access log has lost 1 lines since the start" in str(text))
     assert (await proxy.ask(GET)).status == 200

@@ -144,11 +144,8 @@ async def test_equal_canary_is_promoted_by_the_evidence(shop: Factory) -> None:
 
 
 async def test_slow_canary_is_taken_back_before_it_answers(sluice: Factory, origin: Factory) -> None:
-    hanging = asyncio.Event()
-
     async def hang(reader: asyncio.StreamReader, _writer: asyncio.StreamWriter) -> None:
-        await reader.readuntil(b"\r\n\r\n")
-        await hanging.wait()
+        await reader.read()
 
     blue, slow = await origin(answer=Colour("blue")), await origin(serve=hang)
     proxy = await sluice(
@@ -159,11 +156,11 @@ async def test_slow_canary_is_taken_back_before_it_answers(sluice: Factory, orig
     )
     found = Shop(proxy, Colour("blue"), Colour("canary"))
     assert (await found.verb("start"))[0] == 200
+    await found.until(lambda view: view["step"] == 1)
     waiting = [asyncio.create_task(proxy.ask(GET)) for _ in range(60)]
     view = await found.state("aborted", "succeeded", "paused")
     assert view["state"] == "aborted"
     assert view["reason"].startswith("canary is slower than 200ms for ")
-    hanging.set()
     for task in waiting:
         task.cancel()
     await asyncio.gather(*waiting, return_exceptions=True)

@@ -132,3 +132,17 @@ def test_what_is_kept_brings_back_the_epochs_and_the_buckets(buckets: list[int])
     assert again.evidence(NOW).epochs == gathered.evidence(NOW).epochs
     again.add(2, told, NOW)
     assert again.evidence(NOW).epochs[0].candidate.events == gathered.evidence(NOW).epochs[0].candidate.events
+
+
+def test_same_split_set_again_and_again_makes_no_more_epochs() -> None:
+    gathered = Gathered("r#1", PLAN, is_sticky=False, since=5.0)
+    for epoch in range(5_000):
+        gathered.watch(epoch=epoch, step=3, share=0.1)
+        gathered.add(1, _cell(epoch=epoch), NOW)
+    assert not gathered.add(1, _cell(epoch=5, bad=1), NOW)  # too long ago
+    (epoch,) = gathered.evidence(NOW).epochs
+    assert (epoch.number, epoch.candidate.requests) == (4_999, 5_000)
+    assert len(gathered.encode()) < 10_000
+    again = Gathered.decode(gathered.encode(), PLAN)
+    again.add(1, _cell(epoch=4_999), NOW)
+    assert again.evidence(NOW).epochs[0].candidate.requests == 5_001

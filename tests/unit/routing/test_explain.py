@@ -167,3 +167,24 @@ def test_held_session_is_told(
     facts = request_of(cookie=line.partition(b";")[0].decode())
     bucket = service.bucket(service.identity(facts) or b"")
     assert explained(snapshot, facts, now=NOW + age)[2] == sentence.format(bucket=bucket)
+
+
+def filtered(*filters: Plugin) -> tuple[Route, ...]:
+    return (Route("shop", service="shop", filters=filters),)
+
+
+FILTERED = [
+    (Plugin("ip_allow", {"allow": ["10.0.0.0/8"]}), "a filter of its answers it: 403 (ip_refused)", 2),
+    (Plugin("mirror", {"pool": "canary"}), "a copy goes to pool canary", 5),
+    (Plugin("fault", {"delay": 2.0, "share": 1.0}), "a filter holds it back, for 2 s at most", 5),
+]
+
+
+@pytest.mark.parametrize(("plugin", "told", "lines"), FILTERED)
+def test_filters_of_the_route_are_told(
+    snapshot_of: SnapshotOf, service_of: ServiceOf, request_of: RequestOf, plugin: Plugin, told: str, lines: int
+) -> None:
+    snapshot = snapshot_of((service_of({"blue": 1.0, "canary": 0.0}),), filtered(plugin))
+    found = explained(snapshot, request_of(client="192.0.2.1"))
+    assert found[1] == told
+    assert len(found) == lines

@@ -12,11 +12,13 @@ from prometheus_client.parser import text_string_to_metric_families
 from proxy.telemetry.exposition import PoolNow, Sight, exposition
 from proxy.telemetry.histogram import Histogram
 from proxy.telemetry.report import Durations, PoolReport, WorkerReport
+from proxy.telemetry.rollouts import RolloutNow
 from proxy.telemetry.totals import Totals
 
 CONFIG = Path(__file__).parents[3] / "config"
 NAME = re.compile(r"\b(sluice_[a-z_]+)(?:\{([^}]*)\})?")
 LABEL = re.compile(r"([a-z_]+)\s*(?:=~|!~|!=|=)")
+ROLLOUT = RolloutNow("r", "s", "running", requests={"p": 1}, events={("p", "errors"): 1}, ended={"aborted": 1})
 ADDED = {"instance", "job"}  # by Prometheus itself
 
 
@@ -27,7 +29,7 @@ def known() -> dict[str, set[str]]:
     pool = PoolReport("s", "p", (0, 0, 1, 0, 0, 0), durations, durations, {"try_timeout": 1})
     totals.add(WorkerReport((pool,), (), (0,) * 6, {"no_route": 1}, {}, 0))
     now = {("s", "p"): PoolNow(is_draining=True, endpoints={"up": 1})}
-    sight = Sight(totals, now, {"a": 1}, {"ready": 1}, {"applied": 1}, 1, 0, "1", "plain")
+    sight = Sight(totals, now, {"a": 1}, {"ready": 1}, {"applied": 1}, 1, 0, "1", "plain", (ROLLOUT,))
     found: dict[str, set[str]] = {}
     for family in text_string_to_metric_families(exposition(sight).decode()):
         for sample in family.samples:
