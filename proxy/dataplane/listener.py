@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-BACKLOG: Final = 4096  # connections that the kernel may have queued when the listener closes
+BACKLOG: Final = 4096  # connections that the kernel may have queued
 BATCH: Final = 64  # connections taken in one go, before others get their turn
 BACK_OFF: Final = 0.5  # seconds without accepting after descriptors or memory ran out
 
@@ -62,6 +62,8 @@ class Listener:
         """Begin, or go on, to accept."""
         self._started = True
         if not self._accepting and not self._stopped:
+            if not self._sock.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
+                self._sock.listen(BACKLOG)
             self._accepting = True
             self.plane.loop.add_reader(self._sock.fileno(), self._accept)
 

@@ -193,6 +193,8 @@ class Master:
 
     def _ready(self, child: ChildProcess, ready: say.Ready) -> None:
         child.protocol = ready.protocol
+        if child.is_doomed or (self.is_stopping and child.role == "worker"):
+            return  # it was told to end before it could serve: what it would be given is gone
         if child.role == "worker" and self.kept is not None and ready.generation != self.kept.generation:
             self._give(child, self.kept)  # something changed while it was starting
             return

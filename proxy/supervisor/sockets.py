@@ -3,6 +3,10 @@
 TCP listeners have one SO_REUSEPORT socket for each worker's slot, which outlives the worker: what the kernel has queued
 there, its successor takes. One shared socket would starve workers. Unix sockets, those of systemd and the
 controller's own are shared.
+
+Of the slots only the first listens from the start, which keeps the address from everybody else; the others when their
+worker takes connections. What the kernel would give to a worker that does not serve yet would wait for it, and be
+reset where the worker is not to come after all.
 """
 
 import os
@@ -125,7 +129,7 @@ class Sockets:
         made: dict[int, socket.socket] = {}
         try:
             for slot in missing:
-                made[slot] = _bind_tcp(parsed, reuse_port=True)
+                made[slot] = _bind_tcp(parsed, reuse_port=True, listens=slot == 0)
         except OSError:
             for sock in made.values():
                 sock.close()
@@ -146,7 +150,7 @@ def _kept_open(sock: socket.socket) -> int:
     return sock.fileno()
 
 
-def _bind_tcp(address: TcpAddress, *, reuse_port: bool = False) -> socket.socket:
+def _bind_tcp(address: TcpAddress, *, reuse_port: bool = False, listens: bool = True) -> socket.socket:
     family, kind, proto, _, where = socket.getaddrinfo(
         address.host or None, address.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
     )[0]
@@ -163,7 +167,8 @@ def _bind_tcp(address: TcpAddress, *, reuse_port: bool = False) -> socket.socket
     except OSError:
         sock.close()
         raise
-    return _listening(sock)
+    sock.setblocking(False)
+    return _listening(sock) if listens else sock
 
 
 def _bind_private(address: UnixAddress) -> socket.socket:

@@ -103,6 +103,24 @@ async def test_workers_that_become_fewer_lose_no_new_connection(live: Factory) -
     assert patrons.refused == 0
 
 
+async def test_workers_that_go_before_they_serve_lose_no_new_connection(live: Factory) -> None:
+    proxy = await live(workers=1)
+    patrons = Patrons(proxy)
+    text = proxy.text()
+    async with asyncio.TaskGroup() as group:
+        for _ in range(12):
+            group.create_task(patrons.ask(ONCE))
+        for count in (4, 1) * 3 * ROUNDS:  # answered when those that serve know it, and others are still starting
+            proxy.write(text.replace("workers: 1", f"workers: {count}"))
+            assert (await proxy.call("POST", "/v1/reload"))[0] == 200
+            await patrons.more(50)
+        await proxy.until(lambda: len(proxy.workers()) == 1)
+        patrons.goes_on = False
+    assert patrons.lost == []
+    assert patrons.refused == 0
+    assert "Traceback" not in proxy.output
+
+
 async def test_listener_that_comes_while_the_proxy_ends_is_refused_and_a_flip_is_not(
     live: Factory, free_port: Callable[[], int]
 ) -> None:

@@ -55,6 +55,14 @@ def test_every_slot_has_its_own_socket_and_keeps_it(sockets: Sockets, free: str)
     assert sockets.of_slot((free,), 2) not in first
 
 
+def test_only_the_first_slot_listens_before_it_is_served(sockets: Sockets, free: str) -> None:
+    sockets.bind((free,), (), 3)
+    slots = [socket.socket(fileno=os.dup(sockets.of_slot((free,), slot)[0])) for slot in range(3)]
+    assert [each.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN) for each in slots] == [1, 0, 0]
+    for each in slots:
+        each.close()
+
+
 def test_fewer_workers_and_addresses_close_what_nobody_serves(sockets: Sockets, free: str) -> None:
     sockets.bind((free,), (), 2)
     (kept,), (gone,) = sockets.of_slot((free,), 0), sockets.of_slot((free,), 1)
