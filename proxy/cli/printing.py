@@ -72,11 +72,24 @@ def override(each: Json) -> str:
         file, now = each["file"], each["value"]
         ordered = {name: now[name] for name in (*file, *now) if name in now}  # as the file names them
         return f"split of {where}: {shares(ordered)} (the file: {shares(file)})"
+    if each["field"] == "flag":
+        return f"flag {each['flag']}: {flag_override(each['value'])}"
     if each["field"] == "drain":
         return f"drain of {where}"
     now = _set_to(each["value"], is_backup=each.get("backup", False))
     then = _set_to(each["file"], is_backup=each.get("file_backup", False))
     return f"endpoint {where}: {now} (the file: {then})"
+
+
+def flag_override(said: Json | None) -> str:
+    """What somebody wants of a flag; "" for nothing."""
+    if said is None:
+        return ""
+    if said.get("killed"):
+        return "killed"
+    if "variant" in said:
+        return f"variant {said['variant']}"
+    return f"{said['percent']:g} %" + (f" {said['to']}" if said.get("to") else "")
 
 
 def _set_to(weight: float | None, *, is_backup: bool) -> str:

@@ -9,6 +9,7 @@ from itertools import groupby
 from operator import attrgetter
 from typing import Final
 
+from msgspec import to_builtins
 from msgspec.structs import replace
 
 from proxy.control.state import State
@@ -127,6 +128,8 @@ def overrides(state: State, conceal: Callable[[str], str]) -> Iterator[OverrideV
         address = None if drain.address is None else conceal(drain.address)
         value = {"deadline": drain.deadline, "cut": drain.cut}
         yield OverrideView(drain.service, "drain", None, value, drain.pool, address)
+    for key, flag in state.flags.items():
+        yield OverrideView("", "flag", None, to_builtins(flag.value), flag=key)
 
 
 def traffic(reports: Sequence[WorkerReport]) -> Traffic:

@@ -67,19 +67,20 @@ class WorkerStatus(Struct, frozen=True):
 
 
 class OverrideView(Struct, frozen=True):
-    """Something that differs from the file because somebody said so. `field` is split, endpoint or drain.
+    """Something that differs from the file because somebody said so. `field` is split, endpoint, drain or flag.
 
     An endpoint's `file` and `value` are weights; `backup` and `file_backup` are whether it is one.
     """
 
     service: str
-    field: Literal["split", "endpoint", "drain"]
+    field: Literal["split", "endpoint", "drain", "flag"]
     file: Any
     value: Any
     pool: str | None = None
     address: str | None = None
     backup: bool = False
     file_backup: bool = False
+    flag: str | None = None
 
 
 class ReloadCounts(Struct, frozen=True):

@@ -75,7 +75,7 @@ class Flags(Struct, frozen=True):
     settings: FlagSettings = FlagSettings()
 
 
-class FlagOverride(Struct, frozen=True, omit_defaults=True):
+class FlagOverride(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
     """What somebody wants of a flag whatever its definition says; exactly one of the three.
 
     `killed`: it has no outcome, and every caller its own default. `variant`: everybody's. `percent`: this share of
