@@ -404,6 +404,7 @@ class Exchange:
             return
         if self.attempt is not None:
             self.attempt.endpoint.consecutive_errors = 0
+            self.waited = self.plane.clock() - self.attempt.began
         sighting = seen(self)
         if sighting is not None:
             sighting.answered(101)
