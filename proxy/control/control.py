@@ -207,6 +207,12 @@ class Control:
                 self._note(kind, who.name, service=name, reason=who.reason, **changes)
             return outcome
 
+    async def updated(self, name: str, address: str, who: Who) -> None:
+        """A rolling update has updated this endpoint: its requests are told apart from the others' from now on."""
+        async with self._lock:
+            self._service(name, who)
+            await self._publish_outcome(self.file, self.state.with_updated(name, address), is_small=True)
+
     # -- drains
 
     async def drain(
@@ -219,7 +225,7 @@ class Control:
             if address is not None:
                 self._endpoint(name, pool, address)
             patience = DRAIN_DEADLINE if deadline is None else deadline
-            drain = Drain(name, pool_name, address, self.world.wall() + patience, cut, patience=patience)
+            drain = Drain(name, pool_name, address, self.world.wall() + patience, cut, False, patience, who.name)
             state = self.state.with_drain(drain)
             self._refuse_nowhere(service, shares_of(service, state), state, who)
             outcome = await self._small(state, who, "drain", name, after=_where(pool_name, address))
@@ -268,11 +274,20 @@ class Control:
             if drain.address is None:
                 state = state.with_epoch(drain.service, drain.pool)
             await self._publish(self.file, state, is_small=True)
-        tunnels, exchanges = await self.world.fleet.cut(drain.service, drain.pool, drain.address, exchanges=drain.cut)
+        tunnels, exchanges = await self._cut_at(drain)
         where = _where(drain.pool, drain.address)
         text = f"deadline of the drain of {where}: {tunnels} tunnels and {exchanges} exchanges cut"
         self._note("drain_deadline", "sluice", service=drain.service, text=text)
         return tunnels, exchanges
+
+    async def _cut_at(self, drain: Drain) -> tuple[int, int]:
+        """At every address of what is drained: workers know no host names."""
+        services = (each for each in self.document.services if each.name == drain.service)
+        pools = (pool for service in services for pool in service.pools if pool.name == drain.pool)
+        found = [each.address for pool in pools for each in pool.endpoints if each.name == drain.address]
+        where = found if drain.address is not None and found else [drain.address]
+        cut = [await self.world.fleet.cut(drain.service, drain.pool, each, exchanges=drain.cut) for each in where]
+        return sum(tunnels for tunnels, _ in cut), sum(exchanges for _, exchanges in cut)
 
     # -- endpoints
 
