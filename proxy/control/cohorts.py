@@ -1,4 +1,4 @@
-"""The two cohorts of a pool that is updated in place, as the conductor asks for them: who is in which, and is it well?"""
+"""The two cohorts of a pool that is updated in place, as the conductor asks for them: who is in which, who is well."""
 
 from collections.abc import Iterable
 

@@ -112,7 +112,7 @@ class FleetUpdate:
         patience = wave.at_most_seconds()
         try:
             async with asyncio.timeout(patience):
-                while not await self._drained_now(plan, wave, address):
+                while not await self._drained_now(plan, wave, address):  # noqa: ASYNC110 - only asking tells
                     await asyncio.sleep(_POLL)
         except TimeoutError:
             few = f"{len(self._usable(plan))} of {len(self._at_work(plan))} are usable"

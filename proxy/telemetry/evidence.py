@@ -85,7 +85,7 @@ class Cell:
         "requests", "run", "seeing", "share", "sighted", "sights", "slow",
     )  # fmt: skip
 
-    def __init__(self, seeing: "Seeing", run: RunSeen, epoch: int, pool: str, share: int | None = None) -> None:  # noqa: PLR0913 - its key
+    def __init__(self, seeing: "Seeing", run: RunSeen, epoch: int, pool: str, share: int | None = None) -> None:
         self.seeing = seeing
         self.share = share
         self.run = run
@@ -194,7 +194,7 @@ class Watched:
         self.thresholds = watch.slower_than
         self.since = watch.since
 
-    def cohort(self, pool: str, is_updated: bool, share: int) -> Cell:  # noqa: FBT001 - by position: its key
+    def cohort(self, pool: str, is_updated: bool, share: int) -> Cell:
         """Where a cohort of this pool is counted, of those drawn with this share."""
         found = self._cohorts.get((is_updated, share))
         if found is None:
