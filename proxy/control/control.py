@@ -61,7 +61,8 @@ class World:
 
     `resolve` puts addresses for host names into the second document, while the first is in force. `look_after` is told
     what is wanted and what of it is in force, `is_usable` tells whether an endpoint (service, pool, address) takes
-    requests. `later` calls back after so many seconds, `spawn` runs a task, `wall` is the time of day.
+    requests, and `is_told` whether that is known yet: not before the first round of probes. `later` calls back after
+    so many seconds, `spawn` runs a task, `wall` is the time of day.
     """
 
     fleet: Fleet
@@ -74,6 +75,7 @@ class World:
     later: Callable[[float, Callable[[], None]], Any]
     spawn: Callable[[Coroutine[Any, Any, None]], None]
     wall: Callable[[], float]
+    is_told: Callable[[], bool] = lambda: True
 
 
 class Control:
@@ -191,7 +193,8 @@ class Control:
             is_small = _set_up(state.courses.get(name)) == _set_up(self.state.courses.get(name))
             before = all_shares(service, state)
             if way.shares is not None:
-                self._refuse_nowhere(service, way.shares, state, who)
+                if not same_shares(way.shares, before):  # what stays as it is leaves nothing anywhere
+                    self._refuse_nowhere(service, way.shares, state, who)
                 state = self._with_split(service, way.shares, state, move=way.move)
             if way.course is None:
                 state = state.with_edits_of(name, self.state)

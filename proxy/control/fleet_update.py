@@ -125,6 +125,8 @@ class FleetUpdate:
                 if found.by != _who(plan).name:
                     raise FailedError("somebody else has drained it; restore it first")
                 return True
+            if not self._control.world.is_told():
+                return False  # nobody is known to be well yet, which is no reason to take all out
             if not may_go((address,), self._usable(plan), self._at_work(plan), read_amount(wave.max_unavailable)):
                 return False
             verb = self._control.drain(

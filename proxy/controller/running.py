@@ -85,6 +85,7 @@ class Running:
             later=process.later,
             spawn=process.spawn,
             wall=time.time,
+            is_told=lambda: self.alive.is_told,
         )
         self._keeper.keep_key(world.cookie_key)
         state = before.notes.state
