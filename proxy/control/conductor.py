@@ -13,6 +13,7 @@ from typing import Any, Final, Protocol
 import msgspec
 from msgspec.structs import replace
 
+from proxy.control.cohorts import counts_by_users, sides_down, written
 from proxy.control.control import Control, Steering, Who
 from proxy.control.refusal import Refusal, unknown
 from proxy.control.rollout_keeping import Live, decoded, encoded, new_live, revived
@@ -434,15 +435,15 @@ class Conductor:
         evidence = live.seen.evidence(now)
         foreign = self._foreign(live)
         there = any(each.name == plan.service for each in self._control.file.services)
-        usable = self._control.usable_pools(self._control.service(plan.service)) if there else []
+        down = sides_down(self._control, plan, self._control.service(plan.service)) if there else (False, False)
         return Sight(
             passed=passed,
             wall=self._stage.clock.wall(),
             verdict=live.judge.verdict(evidence, run.stage),
             requests=sum(epoch.candidate.requests for epoch in evidence.epochs),
             foreign=foreign,
-            candidate_is_down=there and plan.candidate not in usable,
-            stable_is_down=there and plan.stable not in usable and not self._drains(live, run),
+            candidate_is_down=down[1],
+            stable_is_down=down[0] and not self._drains(live, run),
         )
 
     def _foreign(self, live: Live) -> str:
@@ -545,7 +546,7 @@ class Conductor:
     def _planned(self, spec: RolloutSpec) -> Plan:
         service = self._control.service(spec.service)
         try:
-            pools = {pool.name: [each.address for each in pool.endpoints] for pool in service.pools}
+            pools = {pool.name: written(pool) for pool in self._control.wanted_service(service.name).pools}
             return plan_of(spec, pools, self._control.split_of(spec.service))
         except ValueError as error:
             raise Refusal(409, f"rollout {spec.name}: {error}") from error
@@ -565,8 +566,8 @@ class Conductor:
         run = started(spec.name, number, before, wall)
         taken = before.get(plan.candidate, 0.0)
         share = 1.0 if plan.is_rolling else taken / (before[plan.stable] + taken)
-        is_sticky = self._control.service(plan.service).sticky is not None
-        seen = Gathered(f"{spec.name}#{number}", plan, is_sticky=is_sticky, since=wall)
+        by_users = counts_by_users(self._control.service(plan.service), plan)
+        seen = Gathered(f"{spec.name}#{number}", plan, is_sticky=by_users, since=wall)
         new = new_live(run, spec, plan, seen)
         await self._set_share(new, share, who)
         self._live.pop(spec.name, None)

@@ -160,19 +160,20 @@ def _rollout_routes(route: Route, state: State) -> Iterator[Route]:
 def _service(service: Service, state: State) -> Service:
     epochs = state.epochs.get(service.name, {})
     drained = {drain.pool for drain in state.drains if drain.service == service.name and drain.address is None}
+    course = state.courses.get(service.name)
+    watch = None if course is None else course.watch
     pools = tuple(
         replace(
             pool,
             endpoints=tuple(_endpoints(service.name, pool, state)),
             epoch=epochs.get(pool.name, 0),
             drain=pool.name in drained,
+            updated=course.updated if course and watch and watch.is_rolling and pool.name == watch.stable else None,
         )
         for pool in service.pools
     )
     table = state.tables.get(service.name) if service.sticky else None
-    course = state.courses.get(service.name)
     filters = (course.mirror, *service.filters) if course is not None and course.mirror else service.filters
-    watch = None if course is None else course.watch
     return replace(service, pools=pools, split=shares_of(service, state), table=table, filters=filters, watch=watch)
 
 

@@ -104,6 +104,7 @@ class Pool(Struct, frozen=True):
     """One colour of a service. Raising `epoch` voids what binds held sessions to it. `drain`: a person empties it.
 
     `allow_link_local` was obeyed when the addresses were checked; whoever resolves their names has to obey it too.
+    `updated` are the endpoints, as they are written, that a rolling update has updated; None while there is none.
     """
 
     name: str
@@ -111,6 +112,7 @@ class Pool(Struct, frozen=True):
     epoch: int = 0
     drain: bool = False
     allow_link_local: bool = False
+    updated: tuple[str, ...] | None = None
 
 
 class StickyKey(Struct, frozen=True):

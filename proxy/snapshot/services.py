@@ -107,9 +107,14 @@ def _pool(service: doc.Service, pool: doc.Pool, balancer: Balancer, workers: int
         probed=service.health is not None,
         drained=frozenset(endpoint.address for endpoint in pool.endpoints if endpoint.drain or pool.drain),
         backups=frozenset(endpoint.address for endpoint in pool.endpoints if endpoint.backup),
+        updated=None if pool.updated is None else _at(pool, pool.updated),
         limits=PoolLimits(ceil(service.limits.connections / workers), ceil(service.limits.pending / workers)),
         budget=service.retry.budget,
     )
+
+
+def _at(pool: doc.Pool, names: tuple[str, ...]) -> frozenset[str]:
+    return frozenset(each.address for each in pool.endpoints if (each.name or each.address) in names)
 
 
 def _watched(service: doc.Service, seeing: Seeing) -> Watched | None:
@@ -117,9 +122,7 @@ def _watched(service: doc.Service, seeing: Seeing) -> Watched | None:
     if watch is None:
         return None
     run = seeing.run(watch.run, 1 + len(watch.slower_than), BUCKETS)
-    cells = {pool: Cell(seeing, run, watch.epoch, pool) for pool in (watch.stable, watch.candidate)}
-    is_bad = bytes(any(first <= status <= last for first, last in watch.statuses) for status in range(1000))
-    return Watched(cells, is_bad, watch.slower_than, watch.since)
+    return Watched(watch, lambda pool, share: Cell(seeing, run, watch.epoch, pool, share))
 
 
 def _stickiness(service: doc.Service, sources: Sources, previous: Service | None) -> Stickiness | None:

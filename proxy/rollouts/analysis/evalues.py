@@ -44,7 +44,7 @@ def conditional(share: float, candidate: int, stable: int, ratio: float, against
     The likelihood ratio of the events' origin, given that they happened: what both fail by together cancels (Lindon
     and Malek, "Anytime-Valid Inference for Multinomial Count Data", 2022).
     """
-    if not 0 < share < 1:
+    if not 0 < share < 1 or not (candidate or stable):
         return 0.0  # where one of the two gets nothing, an event's origin says nothing
     one, other = candidates_part(share, ratio), candidates_part(share, against)
     return candidate * log(one / other) + stable * log((1 - one) / (1 - other))
