@@ -484,7 +484,7 @@ class Conductor:
 
     async def _set_share(self, live: Live, share: float, who: Who, *, move: bool = False) -> None:
         plan, epoch, step = live.plan, live.run.epoch + 1, live.run.step
-        watch = live.seen.watch(epoch=epoch, step=step, share=share)
+        watch = live.seen.watch(epoch=epoch, step=step, share=share, since=self._stage.clock.wall())
         steering = Steering(replace(self._course(live), watch=watch), _shares(plan, share), move=move)
         await self._control.steer(plan.service, steering, who)
         # Not of the run as it was before: a job may have ended meanwhile.
@@ -567,7 +567,7 @@ class Conductor:
         taken = before.get(plan.candidate, 0.0)
         share = 1.0 if plan.is_rolling else taken / (before[plan.stable] + taken)
         by_users = counts_by_users(self._control.service(plan.service), plan)
-        seen = Gathered(f"{spec.name}#{number}", plan, is_sticky=by_users, since=wall)
+        seen = Gathered(f"{spec.name}#{number}@{wall:.3f}", plan, is_sticky=by_users, since=wall)
         new = new_live(run, spec, plan, seen)
         await self._set_share(new, share, who)
         self._live.pop(spec.name, None)

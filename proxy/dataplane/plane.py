@@ -15,7 +15,7 @@ from proxy.dataplane.pending import admit
 from proxy.dataplane.shadow import Shadows
 from proxy.dataplane.tunnel import Tunnel
 from proxy.dataplane.upstream import Upstream
-from proxy.dataplane.wheel import Wheel
+from proxy.dataplane.wheel import FineWheel, Wheel
 from proxy.dataplane.workshop import Workshop
 from proxy.pools import ejection
 from proxy.telemetry.counters import PoolCounters
@@ -51,6 +51,7 @@ class Plane:
         self.clock = loop.time
         self.wall = wall
         self.wheel = Wheel(loop.time())
+        self.fine = FineWheel(loop.call_later, loop.time)
         self.bits = random.getrandbits  # for ids that name a request and protect nothing
         self.is_ready = False
         self.draining = False
