@@ -36,7 +36,7 @@ def sides_down(control: Control, plan: Plan, service: Service) -> tuple[bool, bo
     course = control.state.courses.get(plan.service)
     updated = () if course is None else course.updated
     endpoints = next(each.endpoints for each in service.pools if each.name == plan.stable)
-    at_work = [each for each in endpoints if each.weight and not each.drain]
+    at_work = [each for each in endpoints if not each.drain]
     mine = [each for each in at_work if (each.name or each.address) in updated]
     others = [each for each in at_work if each not in mine]
     return _is_down(control, plan, others), _is_down(control, plan, mine)

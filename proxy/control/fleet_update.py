@@ -61,8 +61,10 @@ class FleetUpdate:
             async with asyncio.timeout(wave.proven_within):
                 while True:
                     await asyncio.sleep(_POLL)  # what probes showed before the drain is forgotten meanwhile
-                    if address in self._usable(plan) or not self._is_served(plan, address):
+                    if address in self._usable(plan):
                         return Result(ok=True, text=f"{address} is back")
+                    if not self._endpoints(plan, address):
+                        raise FailedError("it is gone")
         except (FailedError, Refusal) as error:
             return self._failed(plan, address, error)
         except TimeoutError:
@@ -115,7 +117,7 @@ class FleetUpdate:
                 while not await self._drained_now(plan, wave, address):  # noqa: ASYNC110 - only asking tells
                     await asyncio.sleep(_POLL)
         except TimeoutError:
-            few = f"{len(self._usable(plan))} of {len(self._at_work(plan))} are usable"
+            few = f"{len(self._usable(plan))} of {len(written(self._pool(plan)))} are usable"
             raise FailedError(f"there were never enough others within {patience:g} s to take it out: {few}") from None
 
     async def _drained_now(self, plan: Plan, wave: Wave, address: str) -> bool:
@@ -127,7 +129,8 @@ class FleetUpdate:
                 return True
             if not self._control.world.is_told():
                 return False  # nobody is known to be well yet, which is no reason to take all out
-            if not may_go((address,), self._usable(plan), self._at_work(plan), read_amount(wave.max_unavailable)):
+            everyone = written(self._pool(plan))
+            if not may_go((address,), self._usable(plan), everyone, read_amount(wave.max_unavailable)):
                 return False
             verb = self._control.drain(
                 plan.service, plan.stable, address, _who(plan), deadline=wave.deadline, cut=False
@@ -210,20 +213,13 @@ class FleetUpdate:
         """Every address of one endpoint as it is written."""
         return tuple(each for each in self._pool(plan).endpoints if (each.name or each.address) == address)
 
-    def _is_served(self, plan: Plan, address: str) -> bool:
-        return any(each.weight for each in self._endpoints(plan, address))
-
-    def _at_work(self, plan: Plan) -> list[str]:
-        """Those that take requests when nobody takes them out."""
-        return [each for each in written(self._pool(plan)) if self._is_served(plan, each)]
-
     def _usable(self, plan: Plan) -> set[str]:
         """Those that take requests now, at one of their addresses at least."""
         is_usable = self._control.world.is_usable
         return {
             each.name or each.address
             for each in self._pool(plan).endpoints
-            if each.weight and not each.drain and is_usable(plan.service, plan.stable, each.address)
+            if not each.drain and is_usable(plan.service, plan.stable, each.address)
         }
 
 

@@ -107,18 +107,16 @@ def begin_attempt(exchange: "Exchange", fresh: bool = False) -> None:  # noqa: F
     pool = exchange.pool
     endpoint = pool.pick(exchange, exchange.tried)
     if endpoint is None:
-        sighting = seen(exchange)
-        if leave_cohort(exchange):
-            if sighting is not None:
-                sighting.forget()
-            pool = exchange.pool
+        leave_cohort(exchange)
+        pool = exchange.pool
         found = exchange.route.endpoint(pool, exchange, exchange.tried)  # elsewhere, then
         if found is None:
             turn_away(exchange)
             exchange.reply("no_endpoint")
             return
+        sighting = seen(exchange)
         if sighting is not None:
-            (sighting.forget if found[0] is pool else sighting.turned_away)()  # in panic, or elsewhere
+            (sighting.forget if found[0] is pool else sighting.turned_away)()  # panic, the other cohort; or elsewhere
         pool, endpoint = found
         exchange.pool = pool
     shared = pool.shared

@@ -149,17 +149,12 @@ def sight_cohort(exchange: "Exchange", watched: "Watched") -> None:
         aside(exchange).sighting = Sighting(exchange, watched, cell, bucket)
 
 
-def leave_cohort(exchange: "Exchange") -> bool:
-    """Let the exchange go to the rest of its pool, too; false where it may already.
-
-    For when its cohort has nothing usable any more, which says nothing of either, and for further attempts.
-    """
+def leave_cohort(exchange: "Exchange") -> None:
+    """Let the exchange go to the rest of its pool, too: its cohort has nothing usable any more, or it tries again."""
     pool, service = exchange.pool, exchange.route.service
-    if not pool.is_cohort or service is None:
-        return False
-    identity, whole = pool.identity, service.pools[pool.name]
-    exchange.pool = whole if identity is None else whole.bound(identity)
-    return True
+    if pool.is_cohort and service is not None:
+        identity, whole = pool.identity, service.pools[pool.name]
+        exchange.pool = whole if identity is None else whole.bound(identity)
 
 
 def seen(exchange: "Exchange") -> Sighting | None:

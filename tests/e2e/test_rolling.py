@@ -301,7 +301,7 @@ async def test_endpoints_that_go_and_come_meanwhile_are_left_out(fleet: Factory)
     found.gate.clear()
     await found.verb("start")
     await found.live.until(lambda: len(found.updates) == 2)
-    gone, last = next(iter(found.origins)), list(found.origins)[-1]
+    gone, *_, last = found.origins
     new = await found.add()
     text = found.live.text()
     found.live.write(text.replace(f"'{gone}', ", "").replace(f"'{last}'", f"'{new}'"))
