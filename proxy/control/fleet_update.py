@@ -64,7 +64,7 @@ class FleetUpdate:
                     if address in self._usable(plan):
                         return Result(ok=True, text=f"{address} is back")
                     if not self._endpoints(plan, address):
-                        raise FailedError("it is gone")
+                        return self._failed(plan, address, FailedError("it is gone"))
         except (FailedError, Refusal) as error:
             return self._failed(plan, address, error)
         except TimeoutError:
