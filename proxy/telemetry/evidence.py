@@ -164,15 +164,16 @@ class Cell:
 class Watched:
     """What a compiled service counts into: one epoch of one run. `is_bad` says of every status whether it is bad.
 
-    `since` is wall time: where sessions are held, only those that a pool took after that count.
+    `by_length` are the numbers of the thresholds, the shortest first. `since` is wall time: where sessions are held, only those that a pool took after that count.
     """
 
-    __slots__ = ("cells", "is_bad", "since", "thresholds")
+    __slots__ = ("by_length", "cells", "is_bad", "since", "thresholds")
 
     def __init__(self, cells: Mapping[str, Cell], is_bad: bytes, thresholds: tuple[float, ...], since: float) -> None:
         self.cells = cells
         self.is_bad = is_bad
         self.thresholds = thresholds
+        self.by_length = tuple(sorted(range(len(thresholds)), key=thresholds.__getitem__))
         self.since = since
 
 
