@@ -46,9 +46,9 @@ bench: $(STAMP)
 	$(BIN)/pip install --quiet --editable '.[test,bench]'
 	@echo 'bench/README.md tells what each program measures and how to run it'
 
-# Everything live in full, under the tests' own load: 200 reloads and flips, 50 endpoints, restarts, ends. Shows its numbers.
+# Everything live in full, under the tests' own load: 200 reloads and flips, 50 endpoints, restarts, ends, rollouts. Shows its numbers.
 soak: $(STAMP)
-	SLUICE_SOAK=1 $(BIN)/pytest -rP tests/e2e/test_live_*.py
+	SLUICE_SOAK=1 $(BIN)/pytest -rP tests/e2e/test_live_*.py tests/e2e/test_judged.py tests/e2e/test_rollouts.py tests/e2e/test_killed_controllers.py
 
 # With whichever builder is there; IMAGE_FLAGS for its own options, e.g. --pull-never.
 image:

@@ -5,6 +5,7 @@
     SLUICE_PURE=1 .venv/bin/python bench/hot_path.py  # the plain one
     .venv/bin/python bench/hot_path.py --profile      # where it goes
     .venv/bin/python bench/hot_path.py --access-log json  # with a line in a file for each; or combined, or a format
+    .venv/bin/python bench/hot_path.py --watch  # while a rollout watches, in turn with the same without it
 
 What a real worker spends beyond this is the event loop and the kernel (side by side with peers: README.md here).
 """
@@ -28,6 +29,7 @@ from proxy.snapshot.compile import compile_snapshot
 from proxy.snapshot.document import AccessLog as Settings
 from proxy.snapshot.document import Document, Endpoint, Plugin, Pool, Route, Service, Timeouts
 from proxy.snapshot.document import Listener as ListenerPart
+from proxy.telemetry.evidence import Watch
 from proxy.worker.access_log import AccessLog
 
 SMALL = b"GET / HTTP/1.1\r\nHost: 127.0.0.1:9207\r\n\r\n"
@@ -72,13 +74,16 @@ class Wire:
 
 
 def rig(
-    loop: asyncio.AbstractEventLoop, filters: tuple[Plugin, ...] = (), classes: Any = None
+    loop: asyncio.AbstractEventLoop,
+    filters: tuple[Plugin, ...] = (),
+    classes: Any = None,
+    watch: Watch | None = None,
 ) -> tuple[Downstream, list[Upstream]]:
     """A client connection, and one idle connection for each of two pools."""
     pools = (Pool("blue", (Endpoint("127.0.0.1:1"),)), Pool("green", (Endpoint("127.0.0.1:2"),)))
     document = Document(
         (ListenerPart("127.0.0.1:0"),),
-        (Service("bench", pools, {"blue": 0.9, "green": 0.1}, timeouts=Timeouts(upstream_idle=1e9)),),
+        (Service("bench", pools, {"blue": 0.9, "green": 0.1}, timeouts=Timeouts(upstream_idle=1e9), watch=watch),),
         (Route(service="bench", filters=filters),),
     )
     registry = EndpointRegistry()
@@ -108,10 +113,34 @@ def run(downstream: Downstream, upstreams: list[Upstream], requests: list[bytes]
     assert downstream.transport.written.endswith(b"BLUE" * 32), downstream.transport.written
 
 
+WATCHES: dict[str, Watch | None] = {
+    "no rollout": None,
+    "errors": Watch("r", 1, 0, "blue", "green"),
+    "errors and two slower_than": Watch("r", 1, 0, "blue", "green", slower_than=(0.25, 1.0)),
+}
+
+
+def compare_watches(loop: asyncio.AbstractEventLoop, cases: dict[str, list[bytes]]) -> None:
+    """Each watch in turn, round by round; the best round of each, and its ratio to none."""
+    for case, requests in cases.items():
+        sides = {name: rig(loop, watch=watch) for name, watch in WATCHES.items()}
+        best = dict.fromkeys(sides, 1e9)
+        for _ in range(12):
+            for name, both in sides.items():
+                run(*both, requests[:500])
+                began = time.process_time()
+                run(*both, requests)
+                best[name] = min(best[name], time.process_time() - began)
+        for name, seconds in best.items():
+            ratio = seconds / best["no rollout"]
+            print(f"{case:8} {name:28} {seconds / len(requests) * 1e6:6.2f} us/request  {ratio:.2f}  ({BUILD})")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--profile", action="store_true")
     parser.add_argument("--access-log", metavar="FORMAT")
+    parser.add_argument("--watch", action="store_true")
     parser.add_argument("--count", type=int, default=20_000)
     args = parser.parse_args()
     loop = asyncio.new_event_loop()
@@ -120,6 +149,9 @@ def main() -> None:
         access_log = AccessLog(loop)
         access_log.use(Settings("/dev/null", args.access_log), sides[0].plane)
     cases = {"small": [SMALL] * args.count, "varied": [varied(n) for n in range(args.count)]}
+    if args.watch:
+        compare_watches(loop, cases)
+        return
     for name, requests in cases.items():
         run(*sides, requests[:1000])
         best = 1e9

@@ -28,9 +28,11 @@ def tell(exchange: "Exchange", seconds: float) -> None:
     """Tell everybody who wants to know. `seconds` is how long it took."""
     give_up_copies(exchange)
     found, plane = exchange.aside, exchange.plane
-    record = cache(lambda: record_of(exchange, seconds))  # made once, where somebody looks: 5 µs
     if found is not None and found.sighting is not None:
         found.sighting.end()
+    if plane.on_end is None and (found is None or not found.endings):
+        return  # what only a rollout wants to know makes no `cache`: 1.5 µs less
+    record = cache(lambda: record_of(exchange, seconds))  # made once, where somebody looks: 5 µs
     if found is not None and found.endings:
         found.end(exchange, record)
     if plane.on_end is not None and exchange.status != SWITCHED:

@@ -36,13 +36,12 @@ class Sighting:
         self.is_bad = False
         self.answered_by = 0
         self.deadline = self.scheduled = inf
-        thresholds = watched.thresholds
-        self.left = sorted(range(len(thresholds)), key=thresholds.__getitem__)
+        self.left = watched.by_length
         cell.sight(bucket)
         if self.left:
             plane = exchange.plane
             now = plane.clock()
-            plane.fine.watch(self, now + thresholds[self.left[0]], now)
+            plane.fine.watch(self, now + watched.thresholds[self.left[0]], now)
 
     def answered(self, status: int) -> None:
         """The head of a response is here."""
@@ -82,7 +81,7 @@ class Sighting:
     def forget(self) -> None:
         """The request says nothing of the pool."""
         self.has_outcome = True
-        self.left = []
+        self.left = ()
 
     def end(self) -> None:
         """The exchange is over; without an outcome it says nothing but how long it had been waited for."""
@@ -116,7 +115,8 @@ class Sighting:
     def _count_late(self, waited: float) -> None:
         thresholds = self.watched.thresholds
         while self.left and waited > thresholds[self.left[0]]:
-            self.cell.late(self.left.pop(0), self.bucket)
+            self.cell.late(self.left[0], self.bucket)
+            self.left = self.left[1:]
 
     def _settle(self, *, is_bad: bool) -> None:
         self.has_outcome = True

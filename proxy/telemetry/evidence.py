@@ -177,11 +177,12 @@ class Cell:
 class Watched:
     """What a compiled service counts into: one epoch of one run. `is_bad` says of every status whether it is bad.
 
-    `since` is wall time: where sessions are held, only those that a pool took after that count. `make` makes a cell
-    for a name and a share; `is_rolling` where a pool is updated in place, whose cohorts have a cell for each share.
+    `by_length` are the numbers of the thresholds, the shortest first. `since` is wall time: where sessions are held,
+    only those that a pool took after that count. `make` makes a cell for a name and a share; `is_rolling` where a pool
+    is updated in place, whose cohorts have a cell for each share.
     """
 
-    __slots__ = ("_cohorts", "_make", "cells", "is_bad", "is_rolling", "since", "thresholds")
+    __slots__ = ("_cohorts", "_make", "by_length", "cells", "is_bad", "is_rolling", "since", "thresholds")
 
     def __init__(self, watch: Watch, make: Callable[[str, int | None], Cell]) -> None:
         self._make = make
@@ -192,6 +193,7 @@ class Watched:
         )
         self.is_bad = bytes(any(first <= status <= last for first, last in watch.statuses) for status in range(1000))
         self.thresholds = watch.slower_than
+        self.by_length = tuple(sorted(range(len(watch.slower_than)), key=watch.slower_than.__getitem__))
         self.since = watch.since
 
     def cohort(self, pool: str, is_updated: bool, share: int) -> Cell:

@@ -29,7 +29,7 @@ from proxy.worker.watchdog import Watchdog
 
 log = logging.getLogger("sluice")
 
-SEEN: Final = 0.1
+SEEN: Final = 0.05
 """Seconds that a worker gathers what it has seen for a rollout before it tells."""
 _POLL: Final = 0.05  # seconds between looks at whether everything has ended
 

@@ -1,0 +1,126 @@
+"""Rollouts judged on about 200 real requests per second: what is bad goes back soon, what is good goes on."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from statistics import median
+from typing import Any
+
+import pytest
+
+from tests.e2e.judged import SOAK, Colour, Rollout, Shops, document
+
+Factory = Callable[..., Awaitable[Any]]
+
+RUNS = 20 if SOAK else 3
+AT_ONCE = 3
+MOST = 1_500  # requests to a canary's service, at 10 %, until 10 % instead of 1 % are found out; the median
+OVER = ("aborted", "succeeded", "paused")
+
+
+@pytest.fixture
+def shops(sluice: Factory, origin: Factory) -> Factory:
+    """A factory: await shops(rollouts, blue, canary) -> Shops."""
+
+    async def start(rollouts: list[Rollout], blue: Colour, canary: Colour, workers: int = 1) -> Shops:
+        one, other = await origin(serve=blue.serve), await origin(serve=canary.serve)
+        return Shops(await sluice(document(rollouts, one.address, other.address, workers)))
+
+    return start
+
+
+async def _spent(found: Shops, name: str, gate: asyncio.Semaphore) -> tuple[int, Any]:
+    """How many requests a run's service answers from its start until it is over; stable takes all from then on."""
+    async with gate, found.traffic(name) as asked:
+        assert (await found.verb(name, "start"))[0] == 200
+        before = asked.answered
+        view = await found.state(name, *OVER)
+        spent = asked.answered - before
+        assert await found.split(name) == {"blue": 100}
+        assert await found.colours(name) == {"blue"}
+    return spent, view
+
+
+BAD = [
+    (Colour("blue", errors=0.01), Colour("canary", errors=0.1), "{}", "canary fails "),
+    (Colour("blue", slow=0.01), Colour("canary", slow=0.1), "{slower_than: [250ms]}", "canary is slower than 250ms "),
+]
+
+
+@pytest.mark.parametrize(("blue", "canary", "judge", "reason"), BAD, ids=["errors", "slow"])
+async def test_bad_canary_is_found_out_and_stable_serves_everything(
+    shops: Factory, blue: Colour, canary: Colour, judge: str, reason: str
+) -> None:
+    names = [f"shop{number}" for number in range(RUNS)]
+    found = await shops([Rollout(name, judge=judge) for name in names], blue, canary)
+    gate = asyncio.Semaphore(AT_ONCE)
+    runs = await asyncio.gather(*(_spent(found, name, gate) for name in names))
+    print(f"requests until {reason}: {sorted(spent for spent, _ in runs)}")  # for `make soak`
+    assert {view["state"] for _, view in runs} == {"aborted"}
+    assert {view["verdict"]["kind"] for _, view in runs} == {"harm"}
+    assert all(view["reason"].startswith(reason) for _, view in runs)
+    assert all("by chance at any time so far less often than 1 in " in view["reason"] for _, view in runs)
+    assert median(spent for spent, _ in runs) <= MOST
+    asked = canary.asked.total()
+    for name in names:
+        status, refused = await found.verb(name, "promote")
+        assert status == 409
+        assert refused["detail"].endswith("it is aborted, so it cannot promote: retry begins it again")
+        assert await found.colours(name, 10) == {"blue"}
+    assert canary.asked.total() == asked
+
+
+CALM = "{min_requests: 50, errors: {alpha: 0.01%}}"
+
+
+async def test_equal_canary_is_promoted_to_all_of_the_traffic(shops: Factory) -> None:
+    safe = "{bake: {until: safe, at_most: 10m}}"
+    steps = f"[{{split: 10%}}, {{bake: 500ms}}, {{split: 50%}}, {safe}, {{split: 100%}}, {{bake: 500ms}}]"
+    judge = "{min_requests: 50, errors: {alpha: 0.01%}, safe: {or_below: 8%}}"
+    found = await shops([Rollout("shop", steps, judge)], Colour("blue", errors=0.01), Colour("canary", errors=0.01))
+    async with found.traffic("shop") as asked:
+        assert (await found.verb("shop", "start"))[0] == 200
+        view = await found.state("shop", *OVER)
+        assert (view["state"], view["reason"]) == ("succeeded", "")
+        assert await found.split("shop") == {"canary": 100}
+    assert asked.colours["blue"] > 100 < asked.colours["canary"]
+    assert [line["text"][:6] for line in view["log"] if "done" in line["text"]] == [f"step {n}" for n in range(6)]
+    assert await found.colours("shop") == {"canary"}
+    assert (await found.verb("shop", "undo"))[0] == 200
+    assert await found.colours("shop") == {"blue"}
+
+
+async def test_canary_that_breaks_with_all_of_the_traffic_is_taken_back_by_holdback(shops: Factory) -> None:
+    steps = "[{split: 50%}, {bake: 500ms}, {holdback: {time: 1h, share: 2%}}]"
+    canary = Colour("canary")
+    found = await shops([Rollout("shop", steps, "{min_requests: 20}")], Colour("blue"), canary)
+    async with found.traffic("shop"):
+        assert (await found.verb("shop", "start"))[0] == 200
+        await found.until("shop", lambda view: view["step"] == 2)
+        assert await found.split("shop") == {"blue": 2, "canary": 98}
+        canary.errors = 1.0
+        view = await found.state("shop", *OVER)
+    assert (view["state"], view["verdict"]["kind"], view["step"]) == ("aborted", "harm", 2)
+    assert await found.split("shop") == {"blue": 100}
+    assert await found.colours("shop") == {"blue"}
+
+
+async def test_nothing_is_promoted_without_its_own_traffic_or_by_a_failing_smoke_test(shops: Factory) -> None:
+    rollouts = [
+        Rollout("quiet", "[{split: 10%}, {bake: 100ms}, {split: 100%}]"),
+        Rollout("green", keys=", strategy: {blue_green: {smoke: {path: /, status: 204, count: 3}, approve: false}}"),
+        Rollout("beside", "[{split: 10%}, {bake: 500ms}, {split: 20%}, {bake: 1h}]", CALM),
+    ]
+    canary = Colour("canary")
+    found = await shops(rollouts, Colour("blue"), canary)
+    async with found.traffic("green") as green, found.traffic("beside"):
+        for each in rollouts:
+            assert (await found.verb(each.name, "start"))[0] == 200
+        view = await found.state("green", *OVER)
+        assert view["state"] == "aborted"
+        assert view["reason"].endswith("GET /: 200, not 204")
+        assert await found.split("green") == {"blue": 100}
+        await found.until("beside", lambda view: view["step"] == 3)  # so long it is after the bake of the quiet one
+    assert green.colours.keys() == {"blue"}
+    view = await found.until("quiet", lambda view: "0 of 100 requests" in view["doing"])
+    assert (view["state"], view["step"]) == ("running", 1)
+    assert await found.split("quiet") == {"blue": 90, "canary": 10}
