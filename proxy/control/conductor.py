@@ -300,10 +300,12 @@ class Conductor:
         foreign = self._wheel.foreign(live)
         there = any(each.name == plan.service for each in self._control.file.services)
         down = sides_down(self._control, plan, self._control.service(plan.service)) if there else (False, False)
+        if live.judged is None or live.judged[:2] != (evidence, run.stage):
+            live.judged = evidence, run.stage, live.judge.verdict(evidence, run.stage)
         return Sight(
             passed=passed,
             wall=self._stage.clock.wall(),
-            verdict=live.judge.verdict(evidence, run.stage),
+            verdict=live.judged[2],
             requests=sum(epoch.candidate.requests for epoch in evidence.epochs),
             foreign=foreign,
             candidate_is_down=down[1],

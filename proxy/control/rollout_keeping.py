@@ -9,12 +9,14 @@ from typing import Any
 import msgspec
 
 from proxy.rollouts.analysis import Judge
+from proxy.rollouts.evidence import Evidence
 from proxy.rollouts.gathering import Gathered
 from proxy.rollouts.plan import Plan
 from proxy.rollouts.planning import from_data, to_data
 from proxy.rollouts.run import Run, halted
 from proxy.rollouts.spec import RolloutSpec
 from proxy.rollouts.states import ACTIVE
+from proxy.rollouts.verdict import Verdict
 
 
 class Kept(msgspec.Struct, frozen=True):
@@ -34,7 +36,7 @@ class Live:
     """One rollout that was started once, with what only this controller has of it.
 
     `data` is the pinned plan as plain data; `broken` says why this version cannot go on with it, if so. `before` is
-    what is shown while a new state is being brought into force.
+    what is shown while a new state is being brought into force. `judged` is the last verdict, and what it was of.
     """
 
     run: Run
@@ -49,6 +51,7 @@ class Live:
     kept_at: float = 0.0
     checked_at: float = float("-inf")
     before: Run | None = None
+    judged: tuple[Evidence, int, Verdict] | None = None
 
     @property
     def is_active(self) -> bool:

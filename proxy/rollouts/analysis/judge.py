@@ -28,7 +28,8 @@ class Judge:
 
     def verdict(self, evidence: Evidence, stage: int) -> Verdict:
         """What is known by now. `stage` is the step that set the split in force: safe begins anew with it."""
-        numbers = self._numbers(evidence, stage)
+        soundness = min(self._soundness(evidence, stage))
+        numbers = self._numbers(evidence, soundness)
         guard = self._guard(evidence)
         if guard is not None:
             return Verdict("harm", guard[0], numbers, at_once=guard[1])
@@ -37,7 +38,8 @@ class Judge:
         worse = self._worse_than_before(evidence)
         if worse is not None:
             return Verdict("harm", worse, numbers, only_pauses=True)
-        if evidence.epochs and 0 < evidence.epochs[-1].share < 1 and self._is_safe(evidence, stage):
+        is_compared = evidence.epochs and 0 < evidence.epochs[-1].share < 1
+        if is_compared and soundness >= log(2 / self.judging.safe.beta) and self._is_enough(evidence, stage):
             return Verdict("safe", self._sound(evidence), numbers)
         return Verdict("not_yet", self._rates(evidence), numbers)
 
@@ -58,11 +60,11 @@ class Judge:
 
     # -- harm
 
-    def _numbers(self, evidence: Evidence, stage: int) -> dict[str, float]:
+    def _numbers(self, evidence: Evidence, soundness: float) -> dict[str, float]:
         candidate, stable = _requests(evidence.epochs)
         return {
             "harm": _plain(self._harm(evidence)),
-            "safe": _plain(min(self._soundness(evidence, stage))),
+            "safe": _plain(soundness),
             "candidate_requests": float(candidate),
             "candidate_bad": float(sum(each.candidate.bad for each in evidence.epochs)),
             "stable_requests": float(stable),
@@ -80,13 +82,11 @@ class Judge:
         return evalues.mean(self._harm_by(evidence.epochs, criterion) for criterion in self._criteria())
 
     def _harm_by(self, epochs: Sequence[Epoch], criterion: int) -> float:
-        stages = list(dict.fromkeys(each.step for each in epochs))
-        tolerated = self.judging.errors.ratio
-        parts = [(0.5, evalues.harm(_events(epochs, criterion), tolerated))]
-        for number, stage in enumerate(stages, 1):
-            since = [each for each in epochs if each.step >= stage]
-            parts.append((0.5 / (number * (number + 1)), evalues.harm(_events(since, criterion), tolerated)))
-        parts.append((0.5 / (len(stages) + 1), 0.0))  # what is yet to begin
+        since = evalues.harm_since(_events(epochs, criterion), self.judging.errors.ratio)
+        begun = {each.step: odds for each, odds in zip(reversed(epochs), reversed(since), strict=True)}
+        parts = [(0.5, since[0] if since else 0.0)]
+        parts += [(0.5 / (number * (number + 1)), begun[stage]) for number, stage in enumerate(sorted(begun), 1)]
+        parts.append((0.5 / (len(begun) + 1), 0.0))  # what is yet to begin
         return evalues.weighted(parts)
 
     def _worse_than_before(self, evidence: Evidence) -> str | None:
@@ -127,7 +127,10 @@ class Judge:
     # -- safe
 
     def _soundness(self, evidence: Evidence, stage: int) -> list[float]:
-        """For every criterion the logarithm of the better of two e-values against "it is not safe"."""
+        """For every criterion the logarithm of the better of two e-values against "it is not safe".
+
+        Each is tested at the full level, as all must agree.
+        """
         epochs = [each for each in evidence.epochs if each.step >= stage]
         requests = sum(each.candidate.requests for each in epochs)
         settings = self.judging.safe
@@ -140,11 +143,9 @@ class Judge:
             found.append(odds)
         return found
 
-    def _is_safe(self, evidence: Evidence, stage: int) -> bool:
-        """Safe for every criterion; each at the full level, as all must agree."""
+    def _is_enough(self, evidence: Evidence, stage: int) -> bool:
         requests = sum(each.candidate.requests for each in evidence.epochs if each.step >= stage)
-        enough = requests >= self.judging.min_requests
-        return enough and min(self._soundness(evidence, stage)) >= log(2 / self.judging.safe.beta)
+        return requests >= self.judging.min_requests
 
     # -- sentences
 

@@ -43,7 +43,7 @@ async def test_failure_in_one_look_pauses_that_rollout_and_looks_go_on(theatre: 
     await found.looks()
     live = found.conductor.book.find("r")[1]
     assert live is not None
-    broken, live.judge = live.judge, None  # type: ignore[assignment]
+    broken, live.judge, live.judged = live.judge, None, None  # type: ignore[assignment]
     await found.looks()
     view = found.conductor.book.find("r")[1]
     assert view is not None

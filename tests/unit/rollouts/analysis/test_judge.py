@@ -159,3 +159,8 @@ def test_options_reach_the_tests() -> None:
     found = evidence(epoch(0.5, tally(300), tally(300)))
     assert Judge(Judging(safe=Safe(or_below=0.05))).verdict(found, 0).kind == "safe"
     assert JUDGE.verdict(found, 0).kind == "not_yet"
+
+
+@pytest.mark.parametrize(("requests", "kind"), [(99, "not_yet"), (948, "not_yet"), (949, "safe"), (3_000, "safe")])
+def test_two_without_any_error_are_safe_within_3000_requests(requests: int, kind: str) -> None:
+    assert JUDGE.verdict(evidence(epoch(0.05, tally(19 * requests), tally(requests))), 0).kind == kind
