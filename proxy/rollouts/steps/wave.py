@@ -10,6 +10,7 @@ from proxy.core.units import Seconds
 from proxy.rollouts.step import STEPS, Abort, Act, Answer, Job, Moment, Next, Pause, Result, SetSplit, Stay
 from proxy.rollouts.waves import Amount, amount_of
 
+_SHOWN: Final = 8  # endpoints of a wave, in words
 _URL: Final = re.compile(r"https?://[^\s/?#]+[!-~]*")
 
 
@@ -89,7 +90,9 @@ class Wave:
         return Job(_named(kind, address), kind, {"address": address, "wave": asdict(self)})
 
     def describe(self) -> str:
-        return f"update {', '.join(self.endpoints)}"
+        more = len(self.endpoints) - _SHOWN
+        shown = ", ".join(self.endpoints[:_SHOWN]) + (f" and {more} more" if more > 0 else "")
+        return f"update {shown}; at most {self.max_unavailable} out at once"
 
     def at_most_seconds(self) -> float | None:
         each = 2 * self.deadline + self.update.timeout + 2 * self.proven_within
