@@ -13,12 +13,16 @@ from typing import Any, Final, Protocol
 
 import msgspec
 
+from proxy.control import flag_overrides
 from proxy.control.desired import all_shares, desired, reconciled, shares_of, with_tables
+from proxy.control.flag_board import FlagBoards
+from proxy.control.flag_overrides import KeptOverride
 from proxy.control.fleet import Change, Fleet, Outcome
 from proxy.control.journal import Journal
 from proxy.control.refusal import Refusal, unknown
 from proxy.control.state import Course, Drain, EndpointOverride, Past, Shares, State, same_shares
 from proxy.control.views import per_cent
+from proxy.flags.spec import FlagOverride
 from proxy.snapshot.document import Document, Endpoint, Pool, Service
 from proxy.snapshot.parts import hashes, parts, service_part
 
@@ -93,6 +97,7 @@ class Control:
         self.wanted = file
         self.document = file
         self.parts: Mapping[str, bytes] = in_force
+        self.flag_board = FlagBoards()
         self._lock = asyncio.Lock()
         self._published = bool(in_force)
         self.silent: tuple[int, ...] = ()
@@ -215,6 +220,30 @@ class Control:
         async with self._lock:
             self._service(name, who)
             await self._publish_outcome(self.file, self.state.with_updated(name, address), is_small=True)
+
+    # -- flags
+
+    async def override_flag(self, key: str, override: FlagOverride | None, who: Who, kind: str) -> Outcome:
+        """What somebody wants of a flag whatever its definition says; None: what that says again."""
+        async with self._lock:
+            known, before = flag_overrides.definitions(self.file.flags), self.state.flags.get(key)
+            if key not in known:
+                raise unknown("flag", key, list(known))
+            if override is not None:
+                self._refuse_override(key, override, before, who)
+            kept = None if override is None else KeptOverride(flag_overrides.digest(known[key]), override)
+            outcome = await self._publish_outcome(self.file, self.state.with_flag(key, kept), is_small=True)
+            told = [flag_overrides.said(each) for each in (before.value if before else None, override)]
+            self._note(kind, who.name, text=f"flag {key}", before=told[0], after=told[1], reason=who.reason)
+            return outcome
+
+    def _refuse_override(self, key: str, override: FlagOverride, before: KeptOverride | None, who: Who) -> None:
+        """409 for what does not fit the flag, and for what would bring a killed one back unasked."""
+        why = self.flag_board.refuses(self.document, key, override)
+        if why is not None:
+            raise Refusal(409, f"flag {key}: {why}")
+        if before is not None and before.value.killed and not (override.killed or who.force):
+            raise Refusal(409, f"flag {key} is killed; clear it first, or do it with force")
 
     # -- drains
 

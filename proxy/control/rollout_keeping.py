@@ -98,7 +98,8 @@ def revived(kept: Kept, wall: float) -> Live:
             seen = Gathered.decode(kept.seen, plan)
     if run.state in ACTIVE and not seen.name and not why:
         why = "what it had seen so far cannot be read; resume counts anew"
-        seen = Gathered(f"{run.name}#{run.number}.{int(wall)}", plan, is_sticky=False, since=wall)
+        seen = Gathered(f"{run.name}#{run.number}@{wall:.3f}", plan, is_sticky=False, since=wall)
+        run = msgspec.structs.replace(run, asked=None)
     if why and run.state == "running":
         run = halted(run, why, wall)
     judge = Judge(plan.judge, *plan.sides)

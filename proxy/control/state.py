@@ -9,6 +9,7 @@ from typing import Self, TypeAlias
 from msgspec import Struct
 from msgspec.structs import replace
 
+from proxy.control.flag_overrides import KeptOverride
 from proxy.routing.split import exact_shares
 from proxy.snapshot.document import Plugin
 from proxy.telemetry.evidence import Watch
@@ -85,7 +86,10 @@ class Course(Struct, frozen=True):
 
 
 class State(Struct, frozen=True):
-    """Everything that is decided besides the file. `epochs` go by service and pool, `courses` by service."""
+    """Everything that is decided besides the file.
+
+    `epochs` go by service and pool, `courses` by service, `flags` by key.
+    """
 
     splits: dict[str, SplitOverride] = {}
     endpoints: tuple[EndpointOverride, ...] = ()
@@ -94,6 +98,7 @@ class State(Struct, frozen=True):
     tables: dict[str, bytes] = {}
     past: dict[str, Past] = {}
     courses: dict[str, Course] = {}
+    flags: dict[str, KeptOverride] = {}
 
     def with_split(self, service: str, file: Shares, value: Shares) -> Self:
         """The service's split is `value`, whatever the file says; equal to the file's, there is no override.
@@ -146,6 +151,11 @@ class State(Struct, frozen=True):
             course = replace(course, updated=before.updated)
         courses = {name: each for name, each in self.courses.items() if name != service}
         return replace(self, courses=courses if course is None else {**courses, service: course})
+
+    def with_flag(self, key: str, override: KeptOverride | None) -> Self:
+        """What somebody wants of a flag; None for nothing."""
+        flags = {name: each for name, each in self.flags.items() if name != key}
+        return replace(self, flags=flags if override is None else {**flags, key: override})
 
     def with_updated(self, service: str, address: str) -> Self:
         """A rolling update has updated this endpoint of the service."""

@@ -12,7 +12,7 @@ import msgspec
 from proxy.channel import messages as say
 from proxy.config.posted import posted_rollout
 from proxy.control.alive import Alive
-from proxy.control.conductor import Conductor, Stage
+from proxy.control.conductor import Conductor
 from proxy.control.control import Control, Who, World
 from proxy.control.elsewhere import homes
 from proxy.control.fleet import BindError
@@ -21,6 +21,7 @@ from proxy.control.journal import Journal
 from proxy.control.numbers import sight
 from proxy.control.persisting import write_split
 from proxy.control.refusal import Refusal
+from proxy.control.rollout_stage import Stage
 from proxy.control.store import Store
 from proxy.control.views import CheckView, ReloadCounts, ReloadView, per_cent
 from proxy.control.webhooks import Webhooks

@@ -17,9 +17,15 @@ if TYPE_CHECKING:
 
 
 class Sighting:
-    """One request, until its exchange ends. `left` are the thresholds it may still be slower than, shortest first."""
+    """One request, until its exchange ends. `left` are the thresholds it may still be slower than, shortest first.
 
-    __slots__ = ("bucket", "cell", "deadline", "exchange", "has_outcome", "is_bad", "left", "scheduled", "watched")
+    `answered_by` is the number of the attempt that gave its outcome by a response; 0 where none did.
+    """
+
+    __slots__ = (
+        "answered_by", "bucket", "cell", "deadline", "exchange", "has_outcome", "is_bad", "left", "scheduled",
+        "watched",
+    )  # fmt: skip
 
     def __init__(self, exchange: "Exchange", watched: "Watched", cell: "Cell", bucket: int | None) -> None:
         self.exchange = exchange
@@ -28,13 +34,15 @@ class Sighting:
         self.bucket = bucket
         self.has_outcome = False
         self.is_bad = False
+        self.answered_by = 0
         self.deadline = self.scheduled = inf
         thresholds = watched.thresholds
         self.left = sorted(range(len(thresholds)), key=thresholds.__getitem__)
         cell.sight(bucket)
         if self.left:
             plane = exchange.plane
-            plane.wheel.watch(self, plane.clock() + thresholds[self.left[0]])
+            now = plane.clock()
+            plane.fine.watch(self, now + thresholds[self.left[0]], now)
 
     def answered(self, status: int) -> None:
         """The head of a response is here."""
@@ -44,6 +52,7 @@ class Sighting:
         self._count_late(took)
         self.cell.took(took)
         self.cell.connecting(failed=False)
+        self.answered_by = self.exchange.attempts
         self._settle(is_bad=bool(self.watched.is_bad[status]))
 
     def failed(self, failure: UpstreamFailure, attempt: "Attempt") -> None:
@@ -65,8 +74,8 @@ class Sighting:
             self._settle(is_bad=True)
 
     def broken(self) -> None:
-        """A response that had begun well has ended before its time."""
-        if self.has_outcome and not self.is_bad:
+        """A response that had begun well has ended before its time; that of a retry says nothing."""
+        if not self.is_bad and self.answered_by == self.exchange.attempts:
             self.is_bad = True
             self.cell.fail(self.bucket)
 
@@ -79,7 +88,8 @@ class Sighting:
         """The exchange is over; without an outcome it says nothing but how long it had been waited for."""
         if not self.has_outcome:
             self._count_late(self._waited(self.exchange.attempt))
-        self.exchange.plane.wheel.drop(self)
+        self.exchange.plane.fine.drop(self)
+        aside(self.exchange).sighting = None  # no cycle that only the garbage collector could find
 
     # -- what the wheel calls
 
@@ -92,7 +102,7 @@ class Sighting:
         self._count_late(waited)
         if self.left:
             # Counted from when the request was sent; while it is not, look again when it could be due at the earliest.
-            self.exchange.plane.wheel.watch(self, now - waited + self.watched.thresholds[self.left[0]])
+            self.exchange.plane.fine.watch(self, now - waited + self.watched.thresholds[self.left[0]], now)
 
     # -- inside
 
@@ -118,7 +128,7 @@ def sight(exchange: "Exchange", watched: "Watched") -> None:
     """The split has chosen the exchange's pool: a rollout may want to know what becomes of it."""
     cell = watched.cells.get(exchange.pool.name)
     service = exchange.route.service
-    if cell is None or service is None or exchange.is_copy:
+    if cell is None or service is None:
         return
     bucket = None if exchange.identity is None else service.bucket(exchange.identity)
     aside(exchange).sighting = Sighting(exchange, watched, cell, bucket)

@@ -13,6 +13,7 @@ from typing import Final, Protocol
 log = logging.getLogger(__name__)
 
 TICK: Final = 0.1  # seconds; how late a deadline may be noticed
+FINE: Final = 0.02  # the same, of what a rollout waits for
 
 
 class Timed(Protocol):
@@ -26,13 +27,14 @@ class Timed(Protocol):
 
 
 class Wheel:
-    """Slots of TICK seconds, each with the items to look at then."""
+    """Slots of so many seconds, each with the items to look at then."""
 
-    __slots__ = ("_next", "_slots", "now")
+    __slots__ = ("_next", "_slots", "_width", "now")
 
-    def __init__(self, now: float) -> None:
+    def __init__(self, now: float, width: float = TICK) -> None:
         self.now = now  # as of the last tick: good enough for refreshing an idle timeout
-        self._next = int(now / TICK)
+        self._width = width
+        self._next = int(now / width)
         self._slots: dict[int, dict[Timed, None]] = {}
 
     def watch(self, item: Timed, deadline: float) -> None:
@@ -46,10 +48,15 @@ class Wheel:
         self._take(item)
         item.deadline = item.scheduled = inf
 
+    @property
+    def is_busy(self) -> bool:
+        """Is a slot left that something was put into?"""
+        return bool(self._slots)
+
     def tick(self, now: float) -> None:
         """Look at everything whose slot has come up."""
         self.now = now
-        current = int(now / TICK)
+        current = int(now / self._width)
         while self._next <= current:
             self._turn(self._slots.pop(self._next, None), now)
             self._next += 1
@@ -72,15 +79,49 @@ class Wheel:
 
     def _place(self, item: Timed, deadline: float) -> None:
         self._take(item)
-        number = max(int(deadline / TICK) + 1, self._next + 1)
-        item.scheduled = number * TICK
+        number = max(int(deadline / self._width) + 1, self._next + 1)
+        item.scheduled = number * self._width
         self._slots.setdefault(number, {})[item] = None
 
     def _take(self, item: Timed) -> None:
         if item.scheduled != inf:
-            slot = self._slots.get(round(item.scheduled / TICK))
+            slot = self._slots.get(round(item.scheduled / self._width))
             if slot is not None:
                 slot.pop(item, None)
+
+
+class FineWheel:
+    """A wheel of short ticks, for what must be noticed soon; it turns only while there is something on it."""
+
+    __slots__ = ("_call_later", "_clock", "_is_turning", "_wheel")
+
+    def __init__(self, call_later: Callable[..., object], clock: Callable[[], float]) -> None:
+        self._call_later = call_later
+        self._clock = clock
+        self._is_turning = False
+        self._wheel = Wheel(0.0, FINE)
+
+    def watch(self, item: Timed, deadline: float, now: float) -> None:
+        """Set the deadline, and see that the item is looked at soon after."""
+        if not self._is_turning:
+            self._is_turning = True
+            self._wheel = Wheel(now, FINE)  # instead of turning it through all the time that nothing was on it
+            self._call_later(FINE, self._turn)
+        self._wheel.watch(item, deadline)
+
+    def drop(self, item: Timed) -> None:
+        """Forget the item."""
+        self._wheel.drop(item)
+
+    def tick(self, now: float) -> None:
+        """Look at everything whose time has come."""
+        self._wheel.tick(now)
+        self._is_turning = self._wheel.is_busy
+
+    def _turn(self) -> None:
+        self.tick(self._clock())
+        if self._is_turning:
+            self._call_later(FINE, self._turn)
 
 
 def run(wheel: Wheel, call_later: Callable[..., object], clock: Callable[[], float]) -> None:

@@ -2,7 +2,6 @@
 
 from collections import Counter, deque
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Final, Self
 
 from msgspec import Struct, msgpack
@@ -16,7 +15,8 @@ from proxy.telemetry.histogram import BOUNDS, Histogram
 
 _MOST_NUMBERS: Final = 200  # of epochs that workers may still tell of
 _MOST_EPOCHS: Final = 5_000  # each with a share of its own
-_SLOT: Final = 1.0  # seconds that the window is made of
+_SLOT: Final = 1.0  # seconds that the window is made of, at least
+_MOST_SLOTS: Final = 60  # that a long window is made of
 
 
 class Sum(Struct):
@@ -39,6 +39,15 @@ class EpochSum(Struct):
     candidate: Sum
 
 
+class _Slot(Struct):
+    """A stretch of the window of one pool; `at` counts such stretches of the monotonic clock."""
+
+    at: int
+    requests: int = 0
+    bad: int = 0
+    latency: dict[int, int] = {}
+
+
 class _Kept(Struct, frozen=True):
     name: str
     since: float
@@ -46,16 +55,7 @@ class _Kept(Struct, frozen=True):
     epochs: list[EpochSum]
     counted: list[bytes]
     sighted: bytes
-
-
-@dataclass(slots=True)
-class _Slot:
-    """One second of one pool."""
-
-    at: int
-    requests: int = 0
-    bad: int = 0
-    latency: Counter[int] = field(default_factory=Counter)
+    window: dict[str, list[_Slot]] = {}
 
 
 class Gathered:
@@ -72,12 +72,17 @@ class Gathered:
         self._drawn: dict[tuple[int, float], EpochSum] = {}  # of cohorts, by step and share
         self._counted = [bytearray(BUCKETS) for _ in range(self._thresholds + 1)]
         self._sighted = bytearray(BUCKETS)
+        self._width = max(_SLOT, plan.judge.window / _MOST_SLOTS)
         self._stable, self._candidate = plan.sides
         self._window: dict[str, deque[_Slot]] = {each: deque() for each in plan.sides}
         self._failed: dict[str, dict[int, int]] = {each: {} for each in plan.sides}
 
-    def watch(self, *, epoch: int, step: int, share: float) -> Watch:
-        """A new epoch begins: what workers are to count for it."""
+    def watch(self, *, epoch: int, step: int, share: float, since: float | None = None) -> Watch:
+        """A new epoch begins: what workers are to count for it.
+
+        `since` is its beginning (wall time), from which sessions count that are held; without it, the run's. Who was
+        assigned by an earlier split is divided as that was, not by this `share`.
+        """
         last = self._drawn.get((step, share)) if self._plan.is_rolling else next(reversed(self._epochs), None)
         if last is None or (last.step, last.share) != (step, share):
             last = self._new(epoch, step, share)
@@ -94,7 +99,7 @@ class Gathered:
             candidate=plan.candidate,
             statuses=plan.judge.errors.statuses,
             slower_than=plan.judge.slower_than,
-            since=self.since,
+            since=self.since if since is None else since,
         )
 
     def add(self, worker: int, cell: CellSeen, now: float) -> bool:
@@ -132,9 +137,10 @@ class Gathered:
     # -- what the next controller gets
 
     def encode(self) -> bytes:
-        """Everything but the window."""
+        """All of it but which worker could not connect; the window goes by a clock that outlives a controller."""
         counted = [bytes(each) for each in map(_packed, self._counted)]
-        kept = _Kept(self.name, self.since, self.is_sticky, self._epochs, counted, _packed(self._sighted))
+        window = {pool: list(slots) for pool, slots in self._window.items()}
+        kept = _Kept(self.name, self.since, self.is_sticky, self._epochs, counted, _packed(self._sighted), window)
         return msgpack.encode(kept)
 
     @classmethod
@@ -148,6 +154,8 @@ class Gathered:
         for mine, theirs in zip(gathered._counted, kept.counted, strict=False):
             mine[:] = _unpacked(theirs)
         gathered._sighted[:] = _unpacked(kept.sighted)
+        for pool in gathered._window.keys() & kept.window.keys():
+            gathered._window[pool].extend(kept.window[pool])
         return gathered
 
     # -- inside
@@ -176,28 +184,36 @@ class Gathered:
         return Sum(slow=[0] * self._thresholds, events=[0] * (self._thresholds + 1))
 
     def _note_recent(self, worker: int, cell: CellSeen, now: float) -> None:
-        window = self._window[cell.pool]
-        at = int(now / _SLOT)
+        window = self._in_window(cell.pool, now)
+        at = int(now / self._width)
         if not window or window[-1].at != at:
             window.append(_Slot(at))
         slot = window[-1]
         slot.requests += cell.requests
         slot.bad += cell.bad
-        slot.latency.update(cell.latency)
+        if self._plan.judge.p99 is not None:
+            for index, count in cell.latency.items():
+                slot.latency[index] = slot.latency.get(index, 0) + count
         failed = self._failed[cell.pool]
         if cell.connected:
             failed.clear()
         failed[worker] = failed.get(worker, 0) + cell.failed_to_connect
 
-    def _recent(self, pool: str, now: float) -> Recent:
-        judge, window = self._plan.judge, self._window[pool]
-        oldest = (now - judge.window) / _SLOT
-        while window and window[0].at < oldest:
+    def _in_window(self, pool: str, now: float) -> deque[_Slot]:
+        """What is recent at `now`; slots of a later time are of a clock that began anew with the machine."""
+        window = self._window[pool]
+        while window and window[-1].at > now / self._width:
+            window.pop()
+        while window and window[0].at < (now - self._plan.judge.window) / self._width:
             window.popleft()
+        return window
+
+    def _recent(self, pool: str, now: float) -> Recent:
+        window = self._in_window(pool, now)
         return Recent(
             requests=sum(slot.requests for slot in window),
             bad=sum(slot.bad for slot in window),
-            p99=_quantile(window) if judge.p99 is not None else None,
+            p99=_quantile(window) if self._plan.judge.p99 is not None else None,
             connect_failures=sum(self._failed[pool].values()),
         )
 

@@ -9,6 +9,7 @@ from typing import Any, Final, Literal
 
 from msgspec import Struct
 
+from proxy.flags.spec import FlagOverride, Flags
 from proxy.plugins.files import PluginFiles
 from proxy.rollouts.spec import RolloutSpec
 from proxy.telemetry.evidence import Watch
@@ -241,6 +242,8 @@ class Document(Struct, frozen=True):
     access_log: AccessLog | None = None
     plugins: PluginFiles | None = None
     rollouts: tuple[RolloutSpec, ...] = ()
+    flags: Flags | None = None
+    flag_overrides: dict[str, FlagOverride] = {}
 
     @property
     def uses(self) -> tuple[str, ...]:

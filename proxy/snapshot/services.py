@@ -19,6 +19,7 @@ from proxy.routing.sticky import SessionCodec, SessionCookie, cookie_key, header
 from proxy.snapshot import document as doc
 from proxy.snapshot.problems import Problems
 from proxy.telemetry.evidence import Cell, Seeing, Watched
+from proxy.telemetry.flag_outcomes import FlagOutcomes
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +27,7 @@ class Sources:
     """Where a compile gets what no service says: endpoints, chance, signing keys, random bytes, how many workers.
 
     `states` is what filters keep, `plugins` are the classes that users wrote, None to run none of them; `seeing` is
-    what is counted for rollouts.
+    what is counted for rollouts, `outcomes` what for flags.
     """
 
     registry: EndpointRegistry
@@ -37,6 +38,7 @@ class Sources:
     states: States = field(default_factory=States)
     plugins: Classes | None = None
     seeing: Seeing = field(default_factory=Seeing)
+    outcomes: FlagOutcomes = field(default_factory=FlagOutcomes)
 
 
 def compile_service(

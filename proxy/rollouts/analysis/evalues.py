@@ -55,11 +55,16 @@ def harm(events: Iterable[tuple[float, int, int]], tolerated: float) -> float:
 
     Valid for every smaller risk too: each factor's mean is at most 1 for them.
     """
+    return mean(by_risk(events, tolerated))
+
+
+def by_risk(events: Iterable[tuple[float, int, int]], tolerated: float) -> list[float]:
+    """What `harm` is the mean of: for each of RISKS its own, to which later events can be added."""
     epochs = list(events)
-    return mean(
+    return [
         sum(conditional(share, mine, theirs, tolerated * risk, tolerated) for share, mine, theirs in epochs)
         for risk in RISKS
-    )
+    ]
 
 
 def safe(events: Iterable[tuple[float, int, int]], excluded: float) -> float:

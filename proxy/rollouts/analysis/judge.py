@@ -80,12 +80,16 @@ class Judge:
         return evalues.mean(self._harm_by(evidence.epochs, criterion) for criterion in self._criteria())
 
     def _harm_by(self, epochs: Sequence[Epoch], criterion: int) -> float:
-        stages = list(dict.fromkeys(each.step for each in epochs))
+        stages = sorted({each.step for each in epochs})
         tolerated = self.judging.errors.ratio
-        parts = [(0.5, evalues.harm(_events(epochs, criterion), tolerated))]
-        for number, stage in enumerate(stages, 1):
-            since = [each for each in epochs if each.step >= stage]
-            parts.append((0.5 / (number * (number + 1)), evalues.harm(_events(since, criterion), tolerated)))
+        logs = [0.0] * len(evalues.RISKS)
+        since: list[float] = []  # by stage, from the last to the first: each epoch is looked at once
+        for stage in reversed(stages):
+            mine = evalues.by_risk(_events((each for each in epochs if each.step == stage), criterion), tolerated)
+            logs = [before + more for before, more in zip(logs, mine, strict=True)]
+            since.append(evalues.mean(logs))
+        parts = [(0.5, evalues.mean(logs))]
+        parts += [(0.5 / (number * (number + 1)), odds) for number, odds in enumerate(reversed(since), 1)]
         parts.append((0.5 / (len(stages) + 1), 0.0))  # what is yet to begin
         return evalues.weighted(parts)
 

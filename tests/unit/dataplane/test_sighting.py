@@ -1,6 +1,8 @@
 """Which requests a rollout counts, and as what: an exchange without any wire, to its end."""
 
+import asyncio
 from collections.abc import Callable
+from dataclasses import dataclass
 from math import inf
 from typing import Any
 
@@ -8,9 +10,12 @@ import pytest
 from msgspec.structs import replace
 
 from proxy.dataplane import failures as fail
+from proxy.filters import FILTERS, Hooks, RequestFilter
+from proxy.filters.effects import ChoosePool
+from proxy.filters.site import Site
 from proxy.pools.endpoint import Signal
 from proxy.snapshot.compile import compile_snapshot
-from proxy.snapshot.document import Endpoint, Limits, Plugin, Pool, Retry
+from proxy.snapshot.document import Endpoint, Limits, Plugin, Pool, Retry, Timeouts
 from proxy.telemetry.evidence import Cell, CellSeen, Watch, decode
 
 A, B = "127.0.0.1:1", "127.0.0.1:2"
@@ -171,6 +176,84 @@ def test_answer_of_a_filter_does_not_count(make: Any) -> None:
     assert (stage.client.status, _counts(stage)) == (503, (0, 0))
 
 
+@dataclass(frozen=True, slots=True)
+class Choosing:
+    """A filter that names a pool, as a plug-in does."""
+
+    def compile(self, _site: Site) -> Hooks:
+        return Hooks(RequestFilter(lambda _: ChoosePool("blue")))
+
+
+def test_pool_that_a_filter_names_does_not_count(make: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(FILTERS._kinds, "choosing", Choosing)
+    stage = _made(make, watch=WATCH, filters=(Plugin("choosing", {}),))
+    exchange = stage.begin()
+    exchange.response(stage.head(500), b"", True)
+    assert (exchange.pool_name, stage.client.status, _counts(stage)) == ("blue", 500, (0, 0))
+
+
+def test_request_in_panic_is_no_outcome_even_if_it_breaks(make: Any) -> None:
+    stage = _made(make, watch=WATCH)
+    server = stage.servers[A]
+    server.endpoint.signal(Signal.EJECT)
+    server.endpoint.shared.refresh()
+    exchange = stage.begin()
+    exchange.response(stage.head(500, length=9), b"half", False)
+    exchange.response_broken("upstream_reset")
+    assert (server.endpoint.shared.counters.panicked, _outcome(stage)) == (1, NONE)
+
+
+def test_retry_that_breaks_leaves_the_first_outcome_as_it_was(make: Any) -> None:
+    watch = replace(WATCH, statuses=((500, 502),))
+    stage = _made(make, 2, watch=watch, retry=Retry(on=("503",)))
+    exchange = stage.begin()
+    exchange.response(stage.head(503), b"", True)
+    exchange.response(stage.head(length=9), b"half", False)
+    exchange.response_broken("upstream_reset")
+    assert (exchange.attempts, stage.client.events[-1], _outcome(stage)) == (2, "broken", GOOD)
+
+
+def test_only_the_first_attempt_is_timed(make: Any) -> None:
+    stage = _made(make, 2, watch=WATCH, retry=Retry(on=("503",)))
+    at = _at(stage)
+    exchange = stage.begin()
+    exchange.response(stage.head(503), b"", True)
+    at[0] += 0.7
+    stage.plane.fine.tick(at[0])
+    exchange.response(stage.head(), b"ok", True)
+    assert (stage.client.status, _cell(stage).slow, _outcome(stage)) == (200, [0, 0], BAD)
+
+
+def test_copies_do_not_count(make: Any, loop: asyncio.AbstractEventLoop) -> None:
+    pools = (Pool("blue", (Endpoint(A),)), Pool("canary", (Endpoint(B),)))
+    mirror = Plugin("mirror", {"pool": "canary"})
+    stage = _made(make, pools=pools, split={"blue": 1.0, "canary": 0.0}, watch=WATCH, filters=(mirror,))
+    exchange = stage.begin()
+    loop.call_soon(loop.stop)
+    loop.run_forever()
+    copy = stage.servers[B].exchange
+    assert copy is not None
+    copy.response(stage.head(500), b"", True)
+    exchange.response(stage.head(), b"ok", True)
+    assert (_outcome(stage), _outcome(stage, "canary"), _cell(stage, "canary").sights) == (GOOD, NONE, 0)
+
+
+def test_total_time_that_is_over_is_bad(make: Any) -> None:
+    stage = _made(make, watch=WATCH, timeouts=Timeouts(total=1.0))
+    at = _at(stage)
+    exchange = stage.begin()
+    at[0] += 1.5
+    exchange.expire(at[0])
+    assert (stage.client.reason, _outcome(stage)) == ("total_timeout", BAD)
+
+
+def test_exchange_that_was_seen_leaves_no_cycle(make: Any) -> None:
+    stage = _made(make, watch=WATCH)
+    exchange = stage.begin()
+    exchange.response(stage.head(), b"ok", True)
+    assert exchange.aside.sighting is None
+
+
 def _at(stage: Any) -> list[float]:
     at = [stage.plane.clock()]
     stage.plane.clock = lambda: at[0]
@@ -182,7 +265,7 @@ def test_slowness_counts_as_soon_as_it_is_certain(make: Any) -> None:
     at = _at(stage)
     exchange = stage.begin()
     at[0] += 0.7
-    stage.plane.wheel.tick(at[0])
+    stage.plane.fine.tick(at[0])
     assert (_cell(stage).slow, _outcome(stage)) == ([0, 1], NONE)
     exchange.abandon()
     assert (_cell(stage).slow, _outcome(stage)) == ([0, 1], NONE)
@@ -193,7 +276,7 @@ def test_slowness_counts_once_by_each_threshold(make: Any) -> None:
     at = _at(stage)
     exchange = stage.begin()
     at[0] += 0.7
-    stage.plane.wheel.tick(at[0])
+    stage.plane.fine.tick(at[0])
     at[0] += 2.0
     exchange.response(stage.head(200), b"ok", True)
     assert (_cell(stage).slow, _outcome(stage)) == ([1, 1], GOOD)
@@ -203,10 +286,11 @@ def test_wheel_looks_no_more_once_there_is_nothing_to_find(make: Any) -> None:
     stage = _made(make, watch=WATCH)
     at = _at(stage)
     exchange = stage.begin()
+    sighting = exchange.aside.sighting
     exchange.response(stage.head(length=9), b"half", False)
     at[0] += 0.7
-    stage.plane.wheel.tick(at[0])
-    assert exchange.aside.sighting.scheduled == inf
+    stage.plane.fine.tick(at[0])
+    assert sighting.scheduled == inf
     assert _cell(stage).slow == [0, 0]
 
 

@@ -1,11 +1,12 @@
 """The timer wheel: everything is looked at once its deadline has passed, and never before."""
 
+from collections.abc import Callable
 from math import inf
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from proxy.dataplane.wheel import TICK, Wheel
+from proxy.dataplane.wheel import FINE, TICK, FineWheel, Wheel
 
 
 class Item:
@@ -92,6 +93,47 @@ def test_item_that_sets_a_new_deadline_is_looked_at_again() -> None:
     wheel.watch(item, 1.0)
     turn(wheel, 5.0)
     assert len(item.expired) in (3, 4)
+
+
+class Loop:
+    """Calls back when it is told that the time has come."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+        self.due: list[tuple[float, Callable[[], object]]] = []
+
+    def call_later(self, delay: float, call: Callable[[], object]) -> None:
+        self.due.append((self.now + delay, call))
+
+    def turn(self) -> None:
+        self.now, call = self.due.pop(0)
+        call()
+
+
+def test_fine_wheel_notices_within_three_of_its_ticks_and_then_stands_still() -> None:
+    loop, item = Loop(), Item()
+    fine = FineWheel(loop.call_later, lambda: loop.now)
+    for start in (1000.0, 9000.0):  # nothing is on it in between, and it does not turn through that time
+        loop.now = start
+        fine.watch(item, start + 0.05, start)
+        assert len(loop.due) == 1
+        turns = 0
+        while loop.due:
+            loop.turn()
+            turns += 1
+        assert start + 0.05 <= item.expired[-1] <= start + 0.05 + 3 * FINE
+        assert turns <= 6
+    assert len(item.expired) == 2
+
+
+def test_fine_wheel_forgets_what_is_dropped() -> None:
+    loop, item = Loop(), Item()
+    fine = FineWheel(loop.call_later, lambda: loop.now)
+    fine.watch(item, 1000.1, 1000.0)
+    fine.drop(item)
+    while loop.due:
+        loop.turn()
+    assert (item.expired, loop.now < 1000.3) == ([], True)
 
 
 @settings(max_examples=100)

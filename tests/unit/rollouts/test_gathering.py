@@ -1,5 +1,6 @@
 """What the workers of one run have seen, put together."""
 
+from dataclasses import replace as replace_plan
 from itertools import permutations
 
 import pytest
@@ -146,6 +147,35 @@ def test_same_split_set_again_and_again_makes_no_more_epochs() -> None:
     again = Gathered.decode(gathered.encode(), PLAN)
     again.add(1, _cell(epoch=4_999), NOW)
     assert again.evidence(NOW).epochs[0].candidate.requests == 5_001
+
+
+def test_window_is_kept_and_goes_on_forgetting() -> None:
+    gathered = _gathered()
+    gathered.add(1, replace(_cell(requests=10, bad=2), latency={320: 10}), NOW)
+    again = Gathered.decode(gathered.encode(), PLAN)
+    assert again.evidence(NOW + 3).candidate == gathered.evidence(NOW + 3).candidate
+    again.add(2, replace(_cell(requests=5), latency={320: 1}), NOW + 30)
+    assert again.evidence(NOW + 30).candidate.requests == 15
+    assert again.evidence(NOW + PLAN.judge.window + 2).candidate.requests == 5
+
+
+def test_window_of_a_clock_that_began_anew_is_forgotten() -> None:
+    gathered = _gathered()
+    gathered.add(1, _cell(requests=10, bad=2), NOW)
+    again = Gathered.decode(gathered.encode(), PLAN)
+    again.add(2, _cell(requests=5), 20.0)
+    assert again.evidence(20.0).candidate.requests == 5
+
+
+@pytest.mark.parametrize("window", [60.0, 3_600.0, 86_400.0])
+def test_window_is_bounded_however_long(window: float) -> None:
+    plan = replace_plan(PLAN, judge=replace_plan(PLAN.judge, window=window))
+    gathered = Gathered("r#1", plan, is_sticky=False, since=5.0)
+    gathered.watch(epoch=0, step=0, share=0.1)
+    for number in range(1_000):
+        gathered.add(1, replace(_cell(), latency={number % 300: 1}), NOW + number * window / 1_000)
+    assert gathered.evidence(NOW + window).candidate.requests >= 980
+    assert len(gathered.encode()) < 15_000
 
 
 ROLLING = Plan(name="r", service="shop", stable="blue", candidate="blue", steps=())
