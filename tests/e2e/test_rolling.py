@@ -378,7 +378,8 @@ async def test_endpoint_that_never_was_well_is_updated_like_the_others(fleet: Fa
 
 
 async def test_hash_keeps_its_endpoints_and_finds_the_harmful_all_the_same(fleet: Factory) -> None:
-    found = await fleet(service="    balance: {hash: {header: x-user}}\n", bake="10m")
+    version = "{path: /healthz, header: x-version, value: '2'}"
+    found = await fleet(service="    balance: {hash: {header: x-user}}\n", bake="10m", version=version)
     found.nth = 1
     await found.verb("start")
     await found.until(lambda view: view["step"] == 1)
