@@ -92,6 +92,7 @@ def plan_of_file(file: Path, name: str, *, as_json: bool) -> int:
     import msgspec
 
     from proxy.config.load import load
+    from proxy.control.cohorts import written
     from proxy.control.rollout_views import discreet_plan, plan_view
     from proxy.rollouts.planning import plan_of
 
@@ -107,7 +108,7 @@ def plan_of_file(file: Path, name: str, *, as_json: bool) -> int:
         return REFUSED
     service = next(each for each in loaded.document.services if each.name == spec.service)
     try:
-        pools = {pool.name: [each.address for each in pool.endpoints] for pool in service.pools}
+        pools = {pool.name: written(pool) for pool in service.pools}
         found = plan_of(spec, pools, service.split)
     except ValueError as error:
         print(f"sluice: rollout {name}: {error}", file=sys.stderr)
@@ -130,7 +131,9 @@ def history(session: Session, name: str) -> int:
 
 def plan_lines(view: Json) -> Iterator[str]:
     """The steps, with when each is over at the latest."""
-    yield f"{view['name']}: {view['service']} from {view['stable']} to {view['candidate']}"
+    in_place = view["stable"] == view["candidate"]
+    where = f"{view['stable']} in place" if in_place else f"from {view['stable']} to {view['candidate']}"
+    yield f"{view['name']}: {view['service']} {where}"
     passed: float | None = 0.0
     rows = []
     for number, step in enumerate(view["steps"]):
@@ -196,8 +199,18 @@ def picture(view: Json) -> Iterator[str]:
         full = int(done * _BAR)
         yield f"  {'▸' if is_now else ' '} {'█' * full}{'░' * (_BAR - full)} {step['text']}"
     numbers = view["verdict"]["numbers"]
-    for pool, key in ((view["candidate"], "candidate"), (view["stable"], "stable")):
+    for pool, key in zip(_sides(view), ("candidate", "stable"), strict=True):
         if f"{key}_requests" in numbers:
             yield f"    {pool}: {numbers[f'{key}_requests']:,.0f} requests, {numbers[f'{key}_bad']:,.0f} bad"
     if "harm" in numbers:
         yield f"    evidence of harm {numbers['harm']:.3g}, of safety {numbers['safe']:.3g}"
+
+
+def _sides(view: Json) -> tuple[str, str]:
+    """What the candidate and stable are called; in place they are cohorts of one pool."""
+    from proxy.telemetry.evidence import cohort_name
+
+    pool = view["candidate"]
+    if pool != view["stable"]:
+        return pool, view["stable"]
+    return cohort_name(pool, is_updated=True), cohort_name(pool, is_updated=False)

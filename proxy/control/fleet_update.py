@@ -59,16 +59,14 @@ class FleetUpdate:
         try:
             await self._restore(plan, address)
             async with asyncio.timeout(wave.proven_within):
-                while True:
-                    await asyncio.sleep(_POLL)  # what probes showed before the drain is forgotten meanwhile
-                    if address in self._usable(plan):
-                        return Result(ok=True, text=f"{address} is back")
-                    if not self._endpoints(plan, address):
-                        return self._failed(plan, address, FailedError("it is gone"))
+                await asyncio.sleep(_POLL)  # what probes showed before the drain is forgotten meanwhile
+                while address not in self._usable(plan) and self._endpoints(plan, address):  # noqa: ASYNC110 - as above
+                    await asyncio.sleep(_POLL)
         except (FailedError, Refusal) as error:
             return self._failed(plan, address, error)
         except TimeoutError:
             return self._failed(plan, address, FailedError(f"not proven again within {wave.proven_within:g} s"))
+        return Result(ok=True, text=f"{address} is back")
 
     async def rollback(self, options: Mapping[str, Any], plan: Plan) -> Result:
         """Take the update back: those first that are out already, the others as `max_unavailable` lets them go."""

@@ -145,8 +145,11 @@ async def fleet(sluice: Factory, start_origin: Factory) -> AsyncIterator[Factory
         service: str = "",
         bake: str = "100ms",
         version: str = "{header: x-version, value: '2'}",
+        stopped: int | None = None,
     ) -> Fleet:
         addresses = [await found.add() for _ in range(8)]
+        if stopped is not None:
+            await found.origins[addresses[stopped]].stop()
         update = update or f"{{hook: 'http://127.0.0.1:{port}/update'}}"
         found.proxy = await sluice(
             f"services:\n  shop:\n    pools: {{blue: {{endpoints: {addresses}}}}}\n"
@@ -363,3 +366,30 @@ async def test_what_comes_back_starts_slowly(fleet: Factory) -> None:
     view = await found.until(lambda _: True)
     assert (view["state"], view["alarm"]) == ("running", None)
     assert view["verdict"]["numbers"]["candidate_requests"] > 0
+
+
+async def test_endpoint_that_never_was_well_is_updated_like_the_others(fleet: Factory) -> None:
+    found = await fleet(stopped=5)
+    assert (await found.verb("start"))[0] == 200
+    async with found.traffic() as load:
+        view = await found.until(lambda view: view["state"] in ("succeeded", "aborted", "paused"))
+    assert (view["state"], load.failures) == ("succeeded", []), view["reason"]
+    assert sorted(found.updated()) == sorted(found.origins)
+
+
+async def test_hash_keeps_its_endpoints_and_finds_the_harmful_all_the_same(fleet: Factory) -> None:
+    version = "{path: /healthz, header: x-version, value: '2'}"
+    found = await fleet(service="    balance: {hash: {header: x-user}}\n", bake="10m", version=version)
+    found.nth = 1
+    await found.verb("start")
+    await found.until(lambda view: view["step"] == 1)
+    asked = 0
+    client = await found.proxy.connect()
+    while (await found.until(lambda _: True))["state"] == "running":
+        for _ in range(20):
+            asked += 1
+            await client.ask(GET.replace(b"Host: a", b"Host: a\r\nX-User: %d" % asked))
+    await client.close()
+    view = await found.until(lambda view: view["state"] == "aborted" and not view["doing"])
+    assert view["reason"].startswith("blue updated fails 100.0 % of ")
+    assert await found.drained() == []

@@ -4,9 +4,8 @@ Ville's inequality: a non-negative supermartingale that begins at 1 ever reaches
 So a test by one of these is valid at every moment. All values are natural logarithms.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from functools import lru_cache
-from itertools import accumulate
 from math import exp, inf, lgamma, log, log1p
 from typing import Final
 
@@ -52,7 +51,7 @@ def conditional(share: float, candidate: int, stable: int, ratio: float, against
     return candidate * mine + stable * theirs
 
 
-@lru_cache(4096)  # with the sums of `harm_since`: 1.1 ms for a verdict of 8 epochs and 4 criteria, 2.2 without
+@lru_cache(4096)  # the same shares and risks again and again: a quarter less for a verdict
 def _weights(share: float, ratio: float, against: float) -> tuple[float, float]:
     """What an event of the candidate, and one of stable, add to the logarithm."""
     one, other = candidates_part(share, ratio), candidates_part(share, against)
@@ -64,14 +63,16 @@ def harm(events: Iterable[tuple[float, int, int]], tolerated: float) -> float:
 
     Valid for every smaller risk too: each factor's mean is at most 1 for them.
     """
-    return next(iter(harm_since(list(events), tolerated)), 0.0)
+    return mean(by_risk(events, tolerated))
 
 
-def harm_since(epochs: Sequence[tuple[float, int, int]], tolerated: float) -> list[float]:
-    """The same of the epochs from each one on: the first is of all, each later one began anew."""
-    latest = list(reversed(epochs))
-    by_risk = [list(accumulate(conditional(*epoch, tolerated * risk, tolerated) for epoch in latest)) for risk in RISKS]
-    return [mean(sums) for sums in zip(*by_risk, strict=True)][::-1]
+def by_risk(events: Iterable[tuple[float, int, int]], tolerated: float) -> list[float]:
+    """What `harm` is the mean of: for each of RISKS its own, to which later events can be added."""
+    epochs = list(events)
+    return [
+        sum(conditional(share, mine, theirs, tolerated * risk, tolerated) for share, mine, theirs in epochs)
+        for risk in RISKS
+    ]
 
 
 def safe(events: Iterable[tuple[float, int, int]], excluded: float) -> float:

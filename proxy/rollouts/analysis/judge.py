@@ -82,11 +82,17 @@ class Judge:
         return evalues.mean(self._harm_by(evidence.epochs, criterion) for criterion in self._criteria())
 
     def _harm_by(self, epochs: Sequence[Epoch], criterion: int) -> float:
-        since = evalues.harm_since(_events(epochs, criterion), self.judging.errors.ratio)
-        begun = {each.step: odds for each, odds in zip(reversed(epochs), reversed(since), strict=True)}
-        parts = [(0.5, since[0] if since else 0.0)]
-        parts += [(0.5 / (number * (number + 1)), begun[stage]) for number, stage in enumerate(sorted(begun), 1)]
-        parts.append((0.5 / (len(begun) + 1), 0.0))  # what is yet to begin
+        stages = sorted({each.step for each in epochs})
+        tolerated = self.judging.errors.ratio
+        logs = [0.0] * len(evalues.RISKS)
+        since: list[float] = []  # by stage, from the last to the first: each epoch is looked at once
+        for stage in reversed(stages):
+            mine = evalues.by_risk(_events((each for each in epochs if each.step == stage), criterion), tolerated)
+            logs = [before + more for before, more in zip(logs, mine, strict=True)]
+            since.append(evalues.mean(logs))
+        parts = [(0.5, evalues.mean(logs))]
+        parts += [(0.5 / (number * (number + 1)), odds) for number, odds in enumerate(reversed(since), 1)]
+        parts.append((0.5 / (len(stages) + 1), 0.0))  # what is yet to begin
         return evalues.weighted(parts)
 
     def _worse_than_before(self, evidence: Evidence) -> str | None:

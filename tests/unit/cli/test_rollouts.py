@@ -68,3 +68,23 @@ def test_wait_gives_up_at_its_timeout(monkeypatch: pytest.MonkeyPatch) -> None:
     answers = ({**VIEW, "state": "running"}, *[UnreachableError("gone")] * 100_000)
     with pytest.raises(UnreachableError):
         rollouts.start(session(*answers), "r", None, "10ms", wait=True)
+
+
+PLANS = [
+    ({"stable": "blue", "candidate": "canary"}, "r: s from blue to canary"),
+    ({"stable": "blue", "candidate": "blue"}, "r: s blue in place"),
+]
+
+
+@pytest.mark.parametrize(("pools", "headline"), PLANS)
+def test_plan_says_where_it_leads(pools: dict[str, str], headline: str) -> None:
+    steps = [{"text": "update a, b", "at_most": 60.0}, {"text": "bake for 5m", "at_most": 300.0}]
+    found = list(rollouts.plan_lines({**VIEW, **pools, "steps": steps}))
+    assert found == [headline, "  0  update a, b  by 1m", "  1  bake for 5m  by 6m"]
+
+
+def test_picture_of_a_rolling_update_has_its_cohorts() -> None:
+    numbers = {"candidate_requests": 10.0, "candidate_bad": 1.0, "stable_requests": 2_000.0, "stable_bad": 0.0}
+    view = {**VIEW, "candidate": "blue", "verdict": {"kind": "not_yet", "sentence": "", "numbers": numbers}}
+    found = [line.strip() for line in rollouts.picture(view)]
+    assert found[-2:] == ["blue updated: 10 requests, 1 bad", "blue as it was: 2,000 requests, 0 bad"]

@@ -20,7 +20,7 @@ FOLDER = Path(__file__).parents[3] / "config"
 EXAMPLES = sorted(set(FOLDER.glob("*.yaml")) - {FOLDER / "alerts.yaml"})  # those are rules for Prometheus
 NAMES = (
     *("blue-green", "canary", "container", "demo", "edge", "limits", "minimal", "mirror", "policy", "reference"),
-    *("rollouts", "routing", "sticky"),
+    *("rolling", "rollouts", "routing", "sticky"),
 )
 
 

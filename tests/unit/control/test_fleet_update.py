@@ -161,11 +161,12 @@ async def test_what_somebody_else_has_drained_is_neither_updated_nor_restored(st
     assert found.out == {A: WHO.name}
 
 
-@pytest.mark.parametrize("kind", ["update", "back"])
-async def test_endpoint_that_is_gone_needs_nothing(stand: Make, kind: str) -> None:
+async def test_endpoint_that_is_gone_needs_nothing(stand: Make) -> None:
     found = await stand(A, B)
-    result = await getattr(found.update, kind)(found.job(C), PLAN)
+    result = await found.update.update(found.job(C), PLAN)
     assert (result.ok, result.text) == (True, f"{C} is in the pool no more")
+    assert (await found.update.back(found.job(C), PLAN)).ok
+    assert (await found.update.rollback({**found.job(C), "addresses": [C]}, PLAN)).ok
 
 
 async def test_never_enough_others_is_said_in_the_end(stand: Make) -> None:

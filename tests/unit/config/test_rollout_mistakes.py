@@ -1,0 +1,42 @@
+"""Rollouts whose hooks lead back to ourselves, with their places."""
+
+import pytest
+
+from proxy.config.load import load_text
+
+TEXT = """\
+listeners: [{bind: 127.0.0.1:8080}]
+status: {bind: 127.0.0.1:9901}
+services: {shop: {pools: {blue: {endpoints: [10.0.0.1:80, 10.0.0.2:80]}}}}
+routes: [{service: shop}]
+rollouts:
+  r:
+    service: shop
+    pool: blue
+    hooks: {events: 'EVENTS'}
+    strategy: {rolling: {update: {hook: 'HOOK'}}}
+"""
+FINE = "https://ci.example.com/update"
+HOOKS: list[tuple[str, str, list[str]]] = [
+    (FINE, FINE, []),
+    (FINE, "http://127.0.0.1:8080/through/a/listener", []),
+    (FINE, "http://ci.example.com:9900/", []),
+    (
+        FINE,
+        "http://127.0.0.1:9900/x",
+        ["10:41: 'http://127.0.0.1:9900/x' leads back to ourselves: the admin (by default)"],
+    ),
+    (FINE, "http://localhost:9901/", ["10:41: 'http://localhost:9901/' leads back to ourselves: status"]),
+    (
+        "http://127.0.0.1:9900",
+        FINE,
+        ["9:21: 'http://127.0.0.1:9900' leads back to ourselves: the admin (by default)"],
+    ),
+]
+
+
+@pytest.mark.parametrize(("events", "hook", "problems"), HOOKS)
+def test_hook_that_leads_to_the_admin_is_refused(events: str, hook: str, problems: list[str]) -> None:
+    found = load_text(TEXT.replace("EVENTS", events).replace("HOOK", hook), "f", {}).problems
+    hint = " listens there (a hook is another program's; name its address)"
+    assert list(map(str, found)) == [f"f:{each}{hint}" for each in problems]
