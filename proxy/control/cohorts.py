@@ -25,6 +25,18 @@ def counts_by_users(service: Service, plan: Plan) -> bool:
     return isinstance(balancer, Keyed) or (service.sticky is not None and service.sticky.endpoint)
 
 
+def divided_by(service: Service, plan: Plan) -> str:
+    """By what requests are given out to the two sides: chance, or whose identity. Evidence holds for one of them."""
+    if not counts_by_users(service, plan):
+        return "chance"
+    sticky = service.sticky
+    if plan.is_rolling and (sticky is None or not sticky.endpoint):
+        return f"balance {service.balance.kind}"
+    if sticky is None or sticky.key is None:
+        return f"cookie {sticky.cookie if sticky else ''}"
+    return f"{sticky.key.source} {sticky.key.name} of the application"
+
+
 def sides_down(control: Control, plan: Plan, service: Service) -> tuple[bool, bool]:
     """Whether stable, and whether the candidate, has nothing usable: pools, or cohorts of one.
 

@@ -1,8 +1,8 @@
 """The conductor: carries out what runs of rollouts decide, several times a second, through the control's one road.
 
-What a run is to become is decided in proxy/rollouts (pure). Its consequences: splits and routes (`rollout_steering`),
-jobs (`rollout_tasks`), ends (`rollout_ends`), what is told (`rollout_telling`) and kept (`rollout_keeping`). Which
-rollouts there are is in `rollout_book`.
+What a run is to become is decided in proxy/rollouts (pure), from what a look sees (`rollout_looking`). Consequences:
+splits and routes (`rollout_steering`), jobs (`rollout_tasks`), ends (`rollout_ends`), what is told (`rollout_telling`)
+and kept (`rollout_keeping`). Which rollouts there are is in `rollout_book`.
 """
 
 import asyncio
@@ -13,12 +13,13 @@ from typing import Final
 import msgspec
 from msgspec.structs import replace
 
-from proxy.control.cohorts import counts_by_users, sides_down
+from proxy.control.cohorts import counts_by_users, divided_by
 from proxy.control.control import Steering, Who
 from proxy.control.refusal import Refusal
 from proxy.control.rollout_book import Book
 from proxy.control.rollout_ends import TUNNEL_PATIENCE, Ends
 from proxy.control.rollout_keeping import Live, decoded, encoded, new_live, revived
+from proxy.control.rollout_looking import Looking
 from proxy.control.rollout_numbers import rollout_now
 from proxy.control.rollout_stage import Stage
 from proxy.control.rollout_steering import Wheel, shares_at
@@ -27,10 +28,9 @@ from proxy.control.rollout_telling import Telling
 from proxy.rollouts.gathering import Gathered
 from proxy.rollouts.plan import Plan
 from proxy.rollouts.planning import resolved
-from proxy.rollouts.run import Run, Sight, given_up, halted, look, noted, signalled, started
+from proxy.rollouts.run import Run, given_up, halted, signalled, started
 from proxy.rollouts.spec import RolloutSpec
 from proxy.rollouts.states import NotNowError, Verb
-from proxy.rollouts.step import Act, Job, MirrorTo, RouteTo, SetSplit
 from proxy.rollouts.steps.wave import ROLLBACK, Wave
 from proxy.telemetry.evidence import CellSeen
 from proxy.telemetry.rollouts import RolloutNow
@@ -38,8 +38,6 @@ from proxy.telemetry.rollouts import RolloutNow
 log = logging.getLogger("sluice")
 
 _PACE: Final = 0.1  # seconds between looks; whatever happens is looked at at once
-_KEEP: Final = 1.0  # seconds after which what was seen is kept at the latest
-_MOST_TURNS: Final = 100  # of one look: a plan of instant steps goes through at once, and no plan for ever
 
 
 class Conductor:
@@ -56,6 +54,7 @@ class Conductor:
         self._wheel = Wheel(stage, self._telling)
         self._tasks = Tasks(stage, self._keep, self.look_again)
         self._ends = Ends(stage, self._wheel, self._tasks, self.book, self._keep)
+        self._looking = Looking(stage, self._wheel, self._tasks, self._ends, self._keep)
 
     # -- verbs
 
@@ -63,9 +62,11 @@ class Conductor:
         """Begin a run; the plan is pinned."""
         async with self._lock:
             spec, live = self.book.find(name)
-            if live is not None and live.run.state != "succeeded":
+            if live is not None and live.run.state != "succeeded" and not _is_edited(live, spec):
                 self._refuse_start(live)
             self.book.refuse_other(spec.service, live)
+            if live is not None:
+                _refuse_rolling(live, "start")
             await self._begin(spec, self.book.planned(spec), who, live)
 
     def _refuse_start(self, live: Live) -> None:
@@ -133,10 +134,11 @@ class Conductor:
         wall = self._stage.clock.wall()
         before = self._control.split_of(plan.service)
         number = live.run.number + 1 if live is not None else 1
-        run = started(spec.name, number, before, wall)
+        service = self._control.service(plan.service)
+        run = replace(started(spec.name, number, before, wall), divided_by=divided_by(service, plan))
         taken = before.get(plan.candidate, 0.0)
         share = 1.0 if plan.is_rolling else taken / (before[plan.stable] + taken)
-        by_users = counts_by_users(self._control.service(plan.service), plan)
+        by_users = counts_by_users(service, plan)
         seen = Gathered(f"{spec.name}#{number}@{wall:.3f}", plan, is_sticky=by_users, since=wall)
         new = new_live(run, spec, plan, seen)
         await self._wheel.set_share(new, share, who)
@@ -171,6 +173,7 @@ class Conductor:
             for live in self.book.live.values():
                 if live.run.state == "aborted" and live.run.started is not None:
                     self._tasks.roll_back(live)  # where an earlier controller has not come to its end
+                self._ends.go_on_persisting(live, self._telling.name(live))
         while True:
             is_idle = not any(live.is_active for live in self.book.live.values())
             # Not wait_for: before Python 3.12 it can lose a cancellation to news that comes at the same time.
@@ -186,7 +189,7 @@ class Conductor:
     async def _guarded(self, live: Live) -> None:
         """A look; whatever goes wrong in it stops this rollout, and none of the others."""
         try:
-            await self._look(live)
+            await self._looking.look(live)
         except Exception as error:
             said = error.detail if isinstance(error, Refusal) else f"{type(error).__name__}, see the log"
             reason = f"it could not be looked after: {said}"
@@ -209,7 +212,8 @@ class Conductor:
                 else:
                     is_back = live.run.state == "aborted"
                     shares = {live.plan.stable: 1.0} if is_back else shares_at(live.plan, live.run.share)
-                    await self._wheel.let_go(live, Steering(None, shares, move=is_back), self._telling.name(live))
+                    steering = Steering(None, shares, move=is_back, overrules=not is_back)
+                    await self._wheel.let_go(live, steering, self._telling.name(live))
         active = {live.plan.service: live.run.name for live in self.book.live.values() if live.is_active}
         for service, course in tuple(self._control.state.courses.items()):
             if active.get(service) != course.rollout:
@@ -242,93 +246,6 @@ class Conductor:
         self._keep()
         for live in self.book.live.values():
             cancel(live)
-
-    # -- one look
-
-    async def _look(self, live: Live) -> None:
-        now = self._stage.clock.monotonic()
-        passed = 0.0 if live.looked_at is None else now - live.looked_at
-        live.looked_at = now
-        changed = False
-        began = live.run
-        for _ in range(_MOST_TURNS):
-            was = live.run
-            live.run, acts = look(was, live.plan, self._sight(live, passed))
-            passed = 0.0
-            for act in acts:
-                await self._perform(live, act)
-            moved = (was.state, was.step, was.phase) != (live.run.state, live.run.step, live.run.phase)
-            changed = changed or moved or bool(acts)
-            if was.state != live.run.state:
-                live.before = was
-                try:
-                    await self._ends.settle(live, was, self._telling.name(live), live.run.state)
-                finally:
-                    live.before = None
-            if not moved and not acts:
-                break
-        self._report(live, began.step)
-        if changed or now - live.kept_at >= _KEEP:
-            live.kept_at = now
-            self._keep()
-
-    def _report(self, live: Live, step: int) -> None:
-        """Say once what is new: a step, a verdict, traffic that is not divided as it should be."""
-        run = live.run
-        if run.step > step and run.state == "running":
-            self._telling.note(live, "step", f"step {run.step} of {len(live.plan.steps)} done")
-        kind, key = run.verdict.kind, f"{run.stage} {run.verdict.kind} {run.verdict.only_pauses}"
-        if kind != "not_yet" and key not in run.told:
-            live.run = noted(replace(run, told=(*run.told, key)), run.verdict.sentence, self._stage.clock.wall())
-            self._telling.note(live, "verdict", f"{kind}: {run.verdict.sentence}")
-        now = self._stage.clock.monotonic()
-        if now < live.checked_at + _KEEP:
-            return
-        live.checked_at = now
-        alarm = live.judge.alarm(live.seen.evidence(now))
-        if alarm is None:
-            return
-        if not run.alarm:
-            log.warning("rollout %s: %s", run.name, alarm)
-            self._telling.note(live, "alarm", alarm)
-        live.run = replace(live.run, alarm=alarm)
-
-    def _sight(self, live: Live, passed: float) -> Sight:
-        plan, run = live.plan, live.run
-        now = self._stage.clock.monotonic()
-        evidence = live.seen.evidence(now)
-        foreign = self._wheel.foreign(live)
-        there = any(each.name == plan.service for each in self._control.file.services)
-        down = sides_down(self._control, plan, self._control.service(plan.service)) if there else (False, False)
-        if live.judged is None or live.judged[:2] != (evidence, run.stage):
-            live.judged = evidence, run.stage, live.judge.verdict(evidence, run.stage)
-        return Sight(
-            passed=passed,
-            wall=self._stage.clock.wall(),
-            verdict=live.judged[2],
-            requests=sum(epoch.candidate.requests for epoch in evidence.epochs),
-            foreign=foreign,
-            candidate_is_down=down[1],
-            stable_is_down=down[0] and not self._ends.drains(live, run),
-        )
-
-    async def _perform(self, live: Live, act: Act) -> None:
-        try:
-            match act:
-                case SetSplit(share, move):
-                    await self._wheel.set_share(live, share, self._telling.name(live), move=move)
-                case RouteTo(name, matches):
-                    await self._wheel.route(live, name, matches)
-                case MirrorTo(share, options):
-                    await self._wheel.mirror(live, share, options)
-                case Job():
-                    self._tasks.begin(live, act)
-        except Refusal as refusal:
-            detail = "; ".join((refusal.detail, *refusal.problems))
-            if live.run.state == "running":
-                live.run = halted(live.run, detail, self._stage.clock.wall())
-            elif live.run.state == "aborting":  # piece by piece does not work, so all at once
-                live.run = given_up(live.run, self._stage.clock.wall())
 
     # -- what is kept
 
@@ -364,12 +281,18 @@ class Conductor:
         return (*lost, *(f"rollout {run.name}: {run.alarm}" for run in runs if run.alarm))
 
 
+def _is_edited(live: Live, spec: RolloutSpec) -> bool:
+    """Is it aborted, and was it written anew since? That is another release, which start may begin; retry cannot."""
+    as_written = [msgspec.msgpack.encode(each, order="deterministic") for each in (live.spec, spec)]
+    return live.run.state == "aborted" and as_written[0] != as_written[1]
+
+
 def _refuse_rolling(live: Live, verb: Verb) -> None:
     """409 for what would leave endpoints of a wave where they are, neither old nor new."""
     name, run, steps = live.run.name, live.run, live.plan.steps
     if ROLLBACK in live.tasks:
-        if verb == "retry":
-            raise Refusal(409, f"rollout {name} is being rolled back; retry when that is done")
+        if verb in ("start", "retry"):
+            raise Refusal(409, f"rollout {name} is being rolled back; {verb} when that is done")
     elif verb == "promote_full" and live.plan.is_rolling:
         raise Refusal(409, f"rollout {name} is a rolling update, which has no short cut; promote goes past a bake")
     elif verb == "promote" and run.step < len(steps) and isinstance(steps[run.step], Wave):

@@ -44,11 +44,15 @@ class Who:
 
 @dataclass(frozen=True, slots=True)
 class Steering:
-    """What a rollout wants of its service: what it has set up, if anything, and the split, if that is to change."""
+    """What a rollout wants of its service: what it has set up, if anything, and the split, if that is to change.
+
+    `overrules`: where it lets go, its split stands whatever became of the file's meanwhile.
+    """
 
     course: Course | None
     shares: Shares | None = None
     move: bool = False
+    overrules: bool = False
 
 
 class Keeper(Protocol):
@@ -194,7 +198,7 @@ class Control:
         """What a rollout wants in force, in one change; without a course it lets go of the service."""
         async with self._lock:
             service = self._service(name, who)
-            state = self.state.with_course(name, way.course)
+            state = self.state.with_course(name, _taking(service, way.course, self.state))
             is_small = _set_up(state.courses.get(name)) == _set_up(self.state.courses.get(name))
             before = all_shares(service, state)
             if way.shares is not None:
@@ -202,7 +206,7 @@ class Control:
                     self._refuse_nowhere(service, way.shares, state, who)
                 state = self._with_split(service, way.shares, state, move=way.move)
             if way.course is None:
-                state = state.with_edits_of(name, self.state)
+                state = state if way.overrules else state.with_edits_of(name, self.state)
                 stands = all_shares(service, state)
                 state, ended = reconciled(self.file, state)  # an edit that has waited for this takes effect
                 state = with_tables(state, self.file, self._splits_but(name, stands))
@@ -452,9 +456,7 @@ class Control:
     ) -> Outcome:
         before = all_shares(service, self.state)
         state = self._with_split(service, value, self.state, move=move, table=table)
-        course = state.courses.get(service.name)
-        if course is not None:  # whose split this is no longer: nothing is judged by it
-            state = state.with_course(service.name, msgspec.structs.replace(course, watch=None))
+        state = state.with_split_by_hand(service.name, service.split)
         after = all_shares(service, state)
         return await self._small(state, who, kind, service.name, before=per_cent(before), after=per_cent(after))
 
@@ -531,6 +533,12 @@ def _differ(one: Shares, other: Shares) -> bool:
 def _set_up(course: Course | None) -> object:
     """What of a course workers may refuse: its routes and its mirror."""
     return None if course is None else (course.candidate, course.routes, course.mirror)
+
+
+def _taking(service: Service, course: Course | None, state: State) -> Course | None:
+    """A course that begins remembers what the file says of the split."""
+    is_new = course is not None and service.name not in state.courses
+    return msgspec.structs.replace(course, file=service.split) if course is not None and is_new else course
 
 
 def _matches(wanted: str, etag: str) -> bool:

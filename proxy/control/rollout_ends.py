@@ -14,7 +14,7 @@ from proxy.control.rollout_keeping import Live
 from proxy.control.rollout_stage import Stage, replace_who
 from proxy.control.rollout_steering import Wheel, shares_at
 from proxy.control.rollout_tasks import Tasks, cancel
-from proxy.control.state import Shares
+from proxy.control.state import Shares, same_shares
 from proxy.rollouts.plan import Plan
 from proxy.rollouts.run import Run, ended
 from proxy.rollouts.steps.drain import Drain
@@ -47,11 +47,11 @@ class Ends:
         elif live.run.state == "succeeded":
             await self.stop_jobs(live, was)
             full = said == "promote_full"
-            live.run = replace(live.run, share=1.0 if full else live.run.share)
+            persists = live.plan.on_success == "persist"
+            live.run = replace(live.run, share=1.0 if full else live.run.share, persists=persists)
             self._keep()  # first: should this process die now, the next one does the rest
-            await self._wheel.let_go(live, Steering(None, shares_at(live.plan, 1.0) if full else None), who)
-            if live.plan.on_success == "persist":
-                self._stage.spawn(self._persist(live, who))
+            await self._wheel.let_go(live, Steering(None, shares_at(live.plan, live.run.share), overrules=True), who)
+            self.go_on_persisting(live, who)
         if live.run.state != was.state and live.run.state in ("aborted", "succeeded"):
             ends = self._book.ended.setdefault(live.run.name, {})
             ends[live.run.state] = ends.get(live.run.state, 0) + 1
@@ -125,9 +125,23 @@ class Ends:
     async def _cut(self, plan: Plan) -> None:
         await self._stage.cut(plan.service, plan.candidate)
 
-    async def _persist(self, live: Live, who: Who) -> None:
+    def go_on_persisting(self, live: Live, who: Who) -> None:
+        """Write the split into the file where that was asked for, and not done yet: it outlives a controller."""
+        if live.run.persists and live.run.state == "succeeded":
+            self._stage.spawn(self._persist(live, live.run.number, who))
+
+    async def _persist(self, live: Live, number: int, who: Who) -> None:
+        wanted = shares_at(live.plan, live.run.share)
+        why = "it was changed meanwhile"
         try:
-            await self._stage.persist(live.plan.service, who)
+            if same_shares(self._control.split_of(live.plan.service), wanted):
+                await self._stage.persist(live.plan.service, who)
+                why = ""
         except Refusal as refusal:
-            text = f"{live.run.name}: the split could not be written into the file: {refusal.detail}"
+            why = refusal.detail
+        if why:
+            text = f"{live.run.name}: the split could not be written into the file: {why}"
             self._control.note("rollout_not_persisted", who, service=live.plan.service, text=text)
+        if live.run.number == number:
+            live.run = replace(live.run, persists=False)
+            self._keep()

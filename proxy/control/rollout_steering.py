@@ -14,10 +14,12 @@ from proxy.control.rollout_stage import Stage, replace_who
 from proxy.control.rollout_telling import Telling
 from proxy.control.state import Course, Shares, same_shares
 from proxy.rollouts.plan import Plan
-from proxy.rollouts.run import ended, halted
+from proxy.rollouts.run import ended, halted, noted
 from proxy.snapshot.document import Plugin
 
 log = logging.getLogger("sluice")
+
+EDITED = "the split was edited in the file; that stands when this is aborted, and resume goes on without it"
 
 
 class Wheel:
@@ -55,6 +57,10 @@ class Wheel:
         found = self._control.state.courses.get(plan.service)
         return found or Course(plan.name, plan.stable, plan.candidate)
 
+    def is_gone(self, live: Live) -> bool:
+        """Is its service, or a pool of it, gone from the file?"""
+        return live.plan.service not in self._control.state.courses
+
     def foreign(self, live: Live) -> str:
         """Why the split is not what the run has set; empty where it is."""
         plan = live.plan
@@ -65,7 +71,7 @@ class Wheel:
         override = control.state.splits.get(plan.service)
         file = next(each.split for each in control.file.services if each.name == plan.service)
         if override is not None and not same_shares(override.file, file):
-            return "the split was edited in the file; that takes effect when this is resumed or aborted"
+            return EDITED
         is_ours = same_shares(control.split_of(plan.service), shares_at(plan, live.run.share))
         if course.watch is None or not is_ours:  # also the same split: whoever set it, nothing is counted any more
             return "the split was changed by hand"
@@ -73,11 +79,18 @@ class Wheel:
 
     async def take_wheel(self, live: Live, who: Who) -> None:
         """The split is the run's again, whatever was done to it meanwhile."""
-        if self.foreign(live) or self.course(live).watch is None:
-            try:
-                await self.set_share(live, live.run.share, who)
-            except Refusal as refusal:
-                live.run = halted(live.run, refusal.detail, self._stage.clock.wall())
+        foreign = self.foreign(live)
+        if not foreign and self.course(live).watch is not None:
+            return
+        try:
+            await self.set_share(live, live.run.share, who)
+        except Refusal as refusal:
+            live.run = halted(live.run, refusal.detail, self._stage.clock.wall())
+            return
+        if foreign == EDITED:
+            text = "the file's split waits: an abort brings it into force, success overrules it"
+            live.run = noted(live.run, text, self._stage.clock.wall())
+            self.telling.note(live, "edit_waits", text)
 
     async def let_go(self, live: Live, steering: Steering, who: Who) -> None:
         try:

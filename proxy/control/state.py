@@ -74,6 +74,7 @@ class Course(Struct, frozen=True):
     `watch` is what workers count for it; without, the split is not what it has set. `routes` are further matches, by
     the name of the step's route, under which the service's requests go to the `candidate`; `mirror` is a filter before
     the service's own. `updated` are the endpoints, as they are written, that a rolling update has updated so far.
+    `file` is the file's split when the rollout began, or when somebody last set one: a later edit stands on abort.
     """
 
     rollout: str
@@ -83,6 +84,7 @@ class Course(Struct, frozen=True):
     routes: dict[str, tuple[Plugin, ...]] = {}
     mirror: Plugin | None = None
     updated: tuple[str, ...] = ()
+    file: Shares | None = None
 
 
 class State(Struct, frozen=True):
@@ -111,11 +113,12 @@ class State(Struct, frozen=True):
         return replace(self, splits=splits)
 
     def with_edits_of(self, service: str, before: Self) -> Self:
-        """The override of the split as one of the file's value that the one before had replaced: edits since count."""
-        mine, theirs = self.splits.get(service), before.splits.get(service)
-        if mine is None or theirs is None:
+        """The override of the split as one of the value that the file had when the rollout began: edits since count."""
+        mine, theirs, course = self.splits.get(service), before.splits.get(service), before.courses.get(service)
+        file = course.file if course and course.file is not None else theirs and theirs.file
+        if mine is None or file is None:
             return self
-        return replace(self, splits={**self.splits, service: replace(mine, file=theirs.file)})
+        return replace(self, splits={**self.splits, service: replace(mine, file=file)})
 
     def with_endpoint(self, override: EndpointOverride) -> Self:
         """One endpoint is there with this weight, or is not there, whatever the file says."""
@@ -148,9 +151,16 @@ class State(Struct, frozen=True):
         """What a rollout has set up in the service; None once it lets go. What it has updated stays so."""
         before = self.courses.get(service)
         if course is not None and before is not None and before.rollout == course.rollout:
-            course = replace(course, updated=before.updated)
+            course = replace(course, updated=before.updated, file=before.file)
         courses = {name: each for name, each in self.courses.items() if name != service}
         return replace(self, courses=courses if course is None else {**courses, service: course})
+
+    def with_split_by_hand(self, service: str, file: Shares) -> Self:
+        """A rollout's split is its own no longer: nothing is judged by it, and earlier edits of the file are past."""
+        course = self.courses.get(service)
+        if course is None:
+            return self
+        return replace(self, courses={**self.courses, service: replace(course, watch=None, file=file)})
 
     def with_flag(self, key: str, override: KeptOverride | None) -> Self:
         """What somebody wants of a flag; None for nothing."""

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import ssl
+from collections import deque
 from collections.abc import Callable, Coroutine, Iterable, Mapping
 from functools import cache
 from typing import Any, Final
@@ -24,7 +25,8 @@ _MOST_BODY: Final = 500  # bytes of an answer that are shown
 class Webhooks:
     """POSTs JSON. What it sends has `text`, so that Slack and those like it show it as it is.
 
-    `ours` are addresses where none may lead.
+    `ours` are addresses where none may lead. What one rollout has to tell one address goes there in order, each when
+    the one before was taken or given up. What still waits when this process dies is lost.
     """
 
     def __init__(
@@ -33,6 +35,7 @@ class Webhooks:
         self._spawn = spawn
         self._ours = ours
         self._waiting = 0
+        self._queues: dict[tuple[str, object], deque[Mapping[str, Any]]] = {}
         self.lost = 0
         """How many could not be told, since the start."""
 
@@ -42,7 +45,12 @@ class Webhooks:
             self.lost += 1
             return
         self._waiting += 1
-        self._spawn(self._told(url, event))
+        key = (url, event.get("rollout"))
+        if key in self._queues:
+            self._queues[key].append(event)
+            return
+        self._queues[key] = deque([event])
+        self._spawn(self._told_in_order(key))
 
     async def ask(self, url: str, event: Mapping[str, Any], *, patience: float = _PATIENCE, retries: int = 2) -> Result:
         """Send it and wait: ok where the answer is 2xx. Connections that fail and 5xx are tried again."""
@@ -54,6 +62,15 @@ class Webhooks:
                 break
             await asyncio.sleep(pause)
         return Result(ok=False, text=f"{_shown(url)} {f'answers {status}: ' if status else ''}{said}".rstrip(": "))
+
+    async def _told_in_order(self, key: tuple[str, object]) -> None:
+        queue = self._queues[key]
+        try:
+            while queue:
+                await self._told(key[0], queue.popleft())
+        finally:
+            self._waiting -= len(queue)
+            del self._queues[key]
 
     async def _told(self, url: str, event: Mapping[str, Any]) -> None:
         try:

@@ -39,6 +39,8 @@ class Run(Struct, frozen=True, kw_only=True):
     `results` what came of its jobs. `doing` tells what it waits for, `done` how far it is. `harmed` once harm was
     found: it stays. `waived` once a person went past what only pauses. `before` is the split when it began.
     `told` are the verdicts that were told of, `alarm` says that traffic is not divided as it should be.
+    `divided_by` says by what requests are given out, as evidence of one kind is not of the other; None is not known.
+    `persists` while its split is still to be written into the file.
     """
 
     name: str
@@ -69,6 +71,8 @@ class Run(Struct, frozen=True, kw_only=True):
     ended: float | None = None
     before: dict[str, float] = {}
     log: tuple[Line, ...] = ()
+    divided_by: str | None = None
+    persists: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -139,6 +139,8 @@ class Theatre:
         self.tasks: list[asyncio.Task[Any]] = []
         self.callbacks: list[tuple[float, Callable[[], None]]] = []
         self.cut: list[tuple[str, str]] = []
+        self.persisted: list[str] = []
+        self.persist_waits = False
         self.problems: list[str] = []
         self.secret = "no such text"
         self.file = file
@@ -179,8 +181,10 @@ class Theatre:
         self.cut.append((service, pool))
 
     async def _persist(self, service: str, who: Who) -> None:
-        assert service
         assert who
+        if self.persist_waits:
+            await asyncio.Event().wait()
+        self.persisted.append(service)
 
     async def begin(self) -> None:
         """As a controller begins."""

@@ -183,6 +183,181 @@ async def test_edit_waits_also_where_the_rollouts_split_was_the_files(theatre: B
     assert found.split() == {"blue": 60, "canary": 40}
 
 
+RUNNING = "  r: {service: shop, candidate: canary, steps: [{split: 10%}, {bake: 1h}]}\n"
+EDITED = "{blue: 60, canary: 40}"
+
+
+async def _edited(theatre: Begun, steps: str = "[{split: 10%}, {bake: 1h}]") -> Theatre:
+    """A rollout that an edit of the file's split has paused."""
+    found = await theatre(steps)
+    await found.conductor.start("r", WHO)
+    await found.looks()
+    await found.control.take_file(document(RUNNING, split=EDITED))
+    await found.looks()
+    assert found.conductor.book.view("r").state == "paused"
+    return found
+
+
+async def test_edit_outlives_resume_and_stands_on_abort(theatre: Begun) -> None:
+    found = await _edited(theatre)
+    await found.conductor.signal("r", "resume", WHO)
+    await found.looks()
+    view = found.conductor.book.view("r")
+    assert (view.state, view.step, found.split()) == ("running", 1, {"blue": 90, "canary": 10})
+    assert "rollout_edit_waits" in found.kinds()
+    assert any("an abort brings it into force" in line.text for line in view.log)
+    await found.conductor.signal("r", "abort", WHO)
+    assert found.split() == {"blue": 60, "canary": 40}
+    assert found.control.state.splits == {}
+
+
+async def test_edit_outlives_the_controller_that_went_on_without_it(theatre: Begun) -> None:
+    first = await _edited(theatre)
+    await first.conductor.signal("r", "resume", WHO)
+    await first.looks()
+    found = await theatre(before=first, split=EDITED)
+    await found.looks()
+    assert found.conductor.book.view("r").state == "running"
+    found.traffic((400, 400), (4000, 0))
+    await found.looks()
+    assert (found.conductor.book.view("r").state, found.split()) == ("aborted", {"blue": 60, "canary": 40})
+
+
+@pytest.mark.parametrize("verbs", [["promote_full"], ["resume", "promote"]])
+async def test_success_overrules_an_edit_from_before(theatre: Begun, verbs: list[Any]) -> None:
+    found = await _edited(theatre)
+    for verb in verbs:
+        await found.conductor.signal("r", verb, WHO)
+        await found.looks()
+    assert found.conductor.book.view("r").state == "succeeded"
+    assert found.split() == ({"canary": 100} if verbs == ["promote_full"] else {"blue": 90, "canary": 10})
+
+
+async def test_split_by_hand_after_an_edit_is_the_last_word(theatre: Begun) -> None:
+    found = await _edited(theatre)
+    await found.control.split("shop", {"blue": 70.0, "canary": 30.0}, WHO)
+    await found.conductor.signal("r", "abort", WHO)
+    assert found.split() == {"blue": 100}
+
+
+# -- users told apart otherwise
+
+STICKIES = [
+    ("", "    sticky: {cookie: c}\n"),
+    ("    sticky: {cookie: c}\n", ""),
+    ("    sticky: {cookie: c}\n", "    sticky: {key: {header: x-user}}\n"),
+    ("    sticky: {key: {header: x-user}}\n", "    sticky: {key: {header: x-id}}\n"),
+]
+
+
+@pytest.mark.parametrize(("before", "after"), STICKIES)
+async def test_other_stickiness_pauses_and_counts_anew(theatre: Begun, before: str, after: str) -> None:
+    found = await theatre(service=before)
+    await found.conductor.start("r", WHO)
+    await found.looks()
+    found.traffic((3000, 1), (27_000, 9))
+    await found.looks()
+    await found.control.take_file(document(RUNNING, service=after))
+    await found.looks()
+    view = found.conductor.book.view("r")
+    assert (view.state, view.reason[:38]) == ("paused", "what gives requests out was changed fr")
+    live = found.conductor.book.find("r")[1]
+    assert live is not None
+    assert (live.seen.is_sticky, live.seen.evidence(found.time.now).epochs[-1].candidate.requests) == (bool(after), 0)
+    assert found.split() == {"blue": 90, "canary": 10}
+    await found.conductor.signal("r", "resume", WHO)
+    await found.looks()
+    assert found.conductor.book.view("r").state == "running"
+    found.traffic((400, 400), (4000, 0))
+    await found.looks()
+    assert found.conductor.book.view("r").state == "aborted"
+
+
+async def test_other_stickiness_leaves_nobody_unwatched_while_it_waits(theatre: Begun) -> None:
+    found = await theatre()
+    await found.conductor.start("r", WHO)
+    await found.looks()
+    await found.control.take_file(document(RUNNING, service="    sticky: {cookie: c}\n"))
+    await found.looks()
+    assert found.conductor.book.view("r").state == "paused"
+    found.traffic((400, 400), (4000, 0))
+    await found.looks()
+    assert found.conductor.book.view("r").state == "aborted"
+
+
+@pytest.mark.parametrize(
+    "after", ["    sticky: {cookie: c, ttl: 1d}\n", "    sticky: {cookie: c}\n    timeouts: {response: 9s}\n"]
+)
+async def test_same_users_told_apart_the_same_way_go_on(theatre: Begun, after: str) -> None:
+    found = await theatre(service="    sticky: {cookie: c}\n")
+    await found.conductor.start("r", WHO)
+    await found.looks()
+    await found.control.take_file(document(RUNNING, service=after))
+    await found.looks()
+    assert found.conductor.book.view("r").state == "running"
+
+
+# -- written anew
+
+
+async def test_start_takes_a_plan_that_was_edited_after_an_abort(theatre: Begun) -> None:
+    found = await theatre()
+    await found.conductor.start("r", WHO)
+    await found.looks()
+    await found.conductor.signal("r", "abort", WHO)
+    with pytest.raises(Refusal, match="retry begins it again"):
+        await found.conductor.start("r", WHO)
+    found = await theatre(before=found)
+    with pytest.raises(Refusal, match="retry begins it again"):  # what was kept is no edit
+        await found.conductor.start("r", WHO)
+    other = RUNNING.replace("10%", "20%")
+    await found.control.take_file(document(other))
+    await found.conductor.start("r", WHO)
+    await found.looks()
+    assert (found.conductor.book.view("r").number, found.split()) == (2, {"blue": 80, "canary": 20})
+
+
+async def test_retry_keeps_the_pinned_plan(theatre: Begun) -> None:
+    found = await theatre()
+    await found.conductor.start("r", WHO)
+    await found.looks()
+    await found.conductor.signal("r", "abort", WHO)
+    await found.control.take_file(document(RUNNING.replace("10%", "20%")))
+    await found.conductor.signal("r", "retry", WHO)
+    await found.looks()
+    assert (found.conductor.book.view("r").number, found.split()) == (2, {"blue": 90, "canary": 10})
+
+
+# -- written into the file
+
+
+async def test_split_to_be_persisted_outlives_the_controller(theatre: Begun) -> None:
+    rollouts = "  r: {service: shop, candidate: canary, steps: [flip], on_success: persist}\n"
+    first = await theatre(rollouts=rollouts)
+    first.persist_waits = True
+    await first.conductor.start("r", WHO)
+    await first.looks()
+    assert (first.conductor.book.view("r").state, first.persisted) == ("succeeded", [])
+    second = await theatre(before=first, rollouts=rollouts)
+    await second.looks()
+    assert second.persisted == ["shop"]
+    third = await theatre(before=second, rollouts=rollouts)
+    await third.looks()
+    assert third.persisted == []
+
+
+async def test_split_that_somebody_set_since_is_not_persisted(theatre: Begun) -> None:
+    rollouts = "  r: {service: shop, candidate: canary, steps: [flip], on_success: persist}\n"
+    first = await theatre(rollouts=rollouts)
+    first.persist_waits = True
+    await first.conductor.start("r", WHO)
+    await first.looks()
+    await first.control.split("shop", {"blue": 50.0, "canary": 50.0}, WHO)
+    second = await theatre(before=first, rollouts=rollouts)
+    await second.looks()
+    assert (second.persisted, "rollout_not_persisted" in second.kinds()) == ([], True)
+
+
 async def test_retry_wants_what_start_wants(theatre: Begun) -> None:
     found = await theatre(pools="      red: {endpoints: [127.0.0.1:4]}\n", split="{blue: 100, canary: 0, red: 0}")
     await found.conductor.start("r", WHO)

@@ -1,6 +1,7 @@
 """Webhooks and smoke tests against whatever answers them."""
 
 import asyncio
+import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
@@ -91,6 +92,52 @@ async def test_hook_that_never_answers_is_given_up(serve: Serve) -> None:
 async def test_url_that_is_none_is_not_told(url: str) -> None:
     result = await ask(url)
     assert (result.ok, "secret" in result.text) == (False, False)
+
+
+class Inbox(asyncio.Protocol):
+    """A hook that takes what it is told, and refuses the first `fails` times with 503."""
+
+    def __init__(self, got: list[str], fails: list[int]) -> None:
+        self.got = got
+        self.fails = fails
+        self.data = b""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """A connection."""
+        assert isinstance(transport, asyncio.Transport)
+        self.transport = transport
+
+    def data_received(self, data: bytes) -> None:
+        """A request, or more of it."""
+        self.data += data
+        head, found, body = self.data.partition(b"\r\n\r\n")
+        if not found or not body.endswith(b"}"):
+            return
+        assert head
+        if self.fails[0]:
+            self.fails[0] -= 1
+            self.transport.write(b"HTTP/1.1 503 No\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+        else:
+            self.got.append(json.loads(body)["text"])
+            self.transport.write(b"HTTP/1.1 204 No Content\r\nConnection: close\r\n\r\n")
+        self.transport.close()
+
+
+async def test_what_one_rollout_tells_arrives_in_order_also_after_a_failure(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("proxy.control.webhooks._PAUSES", (0.0, 0.0, 0.0))
+    got: list[str] = []
+    fails = [1]
+    tasks: list[asyncio.Task[Any]] = []
+    loop = asyncio.get_running_loop()
+    server = await loop.create_server(lambda: Inbox(got, fails), "127.0.0.1", 0)
+    url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/"
+    hooks = Webhooks(lambda work: tasks.append(asyncio.ensure_future(work)))
+    texts = [f"event {number}" for number in range(20)]
+    for text in texts:
+        hooks.tell(url, {"text": text, "rollout": "r"})
+    await asyncio.gather(*tasks)
+    server.close()
+    assert (got, hooks.lost) == (texts, 0)
 
 
 async def test_smoke_test_reads_a_body_that_comes_in_pieces(serve: Serve) -> None:
