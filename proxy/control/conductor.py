@@ -27,7 +27,7 @@ from proxy.control.rollout_tasks import Tasks, cancel
 from proxy.control.rollout_telling import Telling
 from proxy.rollouts.gathering import Gathered
 from proxy.rollouts.plan import Plan
-from proxy.rollouts.planning import resolved
+from proxy.rollouts.planning import refuse_unfit
 from proxy.rollouts.run import Run, given_up, halted, signalled, started
 from proxy.rollouts.spec import RolloutSpec
 from proxy.rollouts.states import NotNowError, Verb
@@ -110,7 +110,7 @@ class Conductor:
         """409 where a pinned plan cannot be begun as things are now."""
         pools = [pool.name for pool in self._control.service(plan.service).pools]
         try:
-            resolved(plan.stable, plan.candidate, pools, self._control.split_of(plan.service))
+            refuse_unfit(plan, pools, self._control.split_of(plan.service))
         except ValueError as error:
             raise Refusal(409, f"rollout {plan.name}: {error}") from error
 

@@ -137,13 +137,25 @@ def plan_of(spec: RolloutSpec, pools: Mapping[str, Sequence[str]], shares: Mappi
 def _rolling_steps(
     spec: RolloutSpec, pool: str, pools: Mapping[str, Sequence[str]], shares: Mapping[str, float]
 ) -> tuple[Step, ...]:
+    _refuse_partial(pool, tuple(pools), shares)
+    planned_steps(spec)  # for what is wrong with the options
+    strategy = STRATEGIES.build(spec.strategy.kind, spec.strategy.options)
+    return strategy.steps_for(pools[pool]) if isinstance(strategy, Rolling) else ()
+
+
+def refuse_unfit(plan: Plan, pools: Sequence[str], shares: Mapping[str, float]) -> None:
+    """ValueError where a pinned plan cannot be begun again as things are now."""
+    if plan.is_rolling:
+        _refuse_partial(plan.stable, pools, shares)
+    else:
+        resolved(plan.stable, plan.candidate, pools, shares)
+
+
+def _refuse_partial(pool: str, pools: Sequence[str], shares: Mapping[str, float]) -> None:
     if pool not in pools:
         raise ValueError(f"there is no pool {pool}; there is {', '.join(pools)}")
     if shares.get(pool, 0.0) < 1 - 1e-9:
         raise ValueError(f"{pool} must have all of the traffic; set the split first")
-    planned_steps(spec)  # for what is wrong with the options
-    strategy = STRATEGIES.build(spec.strategy.kind, spec.strategy.options)
-    return strategy.steps_for(pools[pool]) if isinstance(strategy, Rolling) else ()
 
 
 def to_data(plan: Plan) -> dict[str, Any]:

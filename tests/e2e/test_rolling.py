@@ -192,6 +192,11 @@ async def test_bad_wave_stops_it_and_is_rolled_back(fleet: Factory) -> None:
     assert set(found.updated(rollback=True)) == set(list(found.origins)[:4])
     assert set(first_two) < set(found.updates[-1]["endpoints"])
     assert await found.drained() == []
+    found.bad.clear()
+    assert (await found.verb("retry"))[0] == 200
+    async with found.traffic():
+        view = await found.until(lambda view: view["state"] in ("succeeded", "aborted", "paused"))
+    assert (view["state"], view["number"], await found.versions(50)) == ("succeeded", 2, {"2"}), view["reason"]
 
 
 async def test_abort_by_a_person_brings_everything_back_in(fleet: Factory) -> None:

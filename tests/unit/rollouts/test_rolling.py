@@ -3,7 +3,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from proxy.rollouts.planning import from_data, plan_of, to_data
+from proxy.rollouts.planning import from_data, plan_of, refuse_unfit, to_data
 from proxy.rollouts.spec import RolloutSpec, Written
 from proxy.rollouts.step import STEPS, Abort, Answer, Moment, Next, Pause, Result, Stay
 from proxy.rollouts.steps.bake import Bake
@@ -122,3 +122,22 @@ def test_rollback_is_of_this_and_earlier_waves(step: int, count: int) -> None:
 
 def test_rollback_of_nothing_is_nothing() -> None:
     assert rollback_of((Bake(time=1.0),), 0, {}) is None
+
+
+UNFIT = [
+    (("blue", "green"), FULL, None),
+    (("green",), FULL, "there is no pool blue; there is green"),
+    (("blue", "green"), {"blue": 0.5, "green": 0.5}, "blue must have all of the traffic; set the split first"),
+]
+
+
+@pytest.mark.parametrize(("pools", "shares", "problem"), UNFIT)
+def test_plan_can_be_begun_again_while_its_pool_has_everything(
+    pools: tuple[str, ...], shares: dict[str, float], problem: str | None
+) -> None:
+    plan = plan_of(spec(), POOLS, FULL)
+    if problem is None:
+        refuse_unfit(plan, pools, shares)
+        return
+    with pytest.raises(ValueError, match=problem):
+        refuse_unfit(plan, pools, shares)
