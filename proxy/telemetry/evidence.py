@@ -164,7 +164,8 @@ class Cell:
 class Watched:
     """What a compiled service counts into: one epoch of one run. `is_bad` says of every status whether it is bad.
 
-    `by_length` are the numbers of the thresholds, the shortest first. `since` is wall time: where sessions are held, only those that a pool took after that count.
+    `by_length` are the numbers of the thresholds, the shortest first. `since` is wall time: where sessions are held,
+    only those that a pool took after that count.
     """
 
     __slots__ = ("by_length", "cells", "is_bad", "since", "thresholds")
