@@ -2,7 +2,7 @@
 
 from typing import Any, Final
 
-from proxy.admin import events, process, rollouts, services
+from proxy.admin import events, flags, process, rollouts, services
 from proxy.admin.body import (
     AFTER,
     FORCE,
@@ -15,14 +15,17 @@ from proxy.admin.body import (
     Split,
 )  # fmt: skip
 from proxy.admin.operation import Call, Nothing, Operation, Table
+from proxy.control.flag_views import EvaluationView, FlagView
 from proxy.control.journal import Event
 from proxy.control.rollout_views import PlanView, RolloutView
 from proxy.control.views import CheckView, DiffView, ReloadView, ServiceView, StatusView
+from proxy.flags.spec import FlagOverride
 
 _SERVICE: Final = "/v1/services/{service}"
 _POOL: Final = f"{_SERVICE}/pools/{{pool}}"
 _ENDPOINT: Final = f"{_POOL}/endpoints/{{address}}"
 _ROLLOUT: Final = "/v1/rollouts/{rollout}"
+_FLAG: Final = "/v1/flags/{flag}"
 _VERB: Final = (FORCE, REASON)
 
 
@@ -37,6 +40,13 @@ def _rollout_verb(name: str, summary: str, do: Any, body: Any = Nothing) -> Oper
     """A change of one rollout, which is answered with the rollout."""
     return Operation(
         "POST", f"{_ROLLOUT}/{name}", summary, "change", do, RolloutView, body, (REASON,), refuses=(404, 409)
+    )  # fmt: skip
+
+
+def _flag_verb(method: Any, name: str, summary: str, do: Any, body: Any = Nothing) -> Operation:
+    """A change of one flag, which is answered with the flag."""
+    return Operation(
+        method, f"{_FLAG}/{name}", summary, "change", do, FlagView, body, _VERB, refuses=(404, 409)
     )  # fmt: skip
 
 
@@ -110,6 +120,15 @@ OPERATIONS: Final = (
     _rollout_verb("abort", "Take the traffic back, at once.", rollouts.verb("abort")),
     _rollout_verb("retry", "Begin an aborted one again.", rollouts.verb("retry")),
     _rollout_verb("undo", "Take back one that has succeeded.", rollouts.verb("undo")),
+    Operation("GET", "/v1/flags", "Every flag.", "read", flags.every, list[FlagView]),
+    Operation("GET", _FLAG, "One flag.", "read", flags.one, FlagView, refuses=(404,)),
+    Operation(
+        "POST", f"{_FLAG}/evaluate", "What it comes to for somebody, and why.", "read", flags.evaluate,
+        EvaluationView, flags.EvaluateOrder, refuses=(404,),
+    ),
+    _flag_verb("POST", "kill", "No outcome any more, whatever the file says.", flags.kill),
+    _flag_verb("PUT", "override", "One variant for all, or another percentage.", flags.override, FlagOverride),
+    _flag_verb("DELETE", "override", "What the definition says.", flags.clear),
 )  # fmt: skip
 TABLE: Final = Table(OPERATIONS)
 STATUS_TABLE: Final = Table((HEALTHZ, READYZ, METRICS))

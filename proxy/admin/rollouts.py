@@ -17,25 +17,25 @@ class PromoteOrder(Struct, frozen=True, forbid_unknown_fields=True):
 
 async def every(call: Call) -> list[RolloutView]:
     """Every rollout."""
-    conductor = call.proxy.conductor
-    return [conductor.view(name) for name in conductor.names()]
+    book = call.proxy.conductor.book
+    return [book.view(name) for name in book.names()]
 
 
 async def one(call: Call) -> RolloutView:
     """One rollout."""
-    return call.proxy.conductor.view(call.names["rollout"])
+    return call.proxy.conductor.book.view(call.names["rollout"])
 
 
 async def plan(call: Call) -> PlanView:
     """What it is to do."""
-    return call.proxy.conductor.plan_view(call.names["rollout"])
+    return call.proxy.conductor.book.plan_view(call.names["rollout"])
 
 
 async def add(call: Call) -> RolloutView:
     """A rollout that the file does not have."""
     spec = call.proxy.rollout_spec(call.body)
     await call.proxy.conductor.add(spec, call.who)
-    return call.proxy.conductor.view(spec.name)
+    return call.proxy.conductor.book.view(spec.name)
 
 
 async def start(call: Call) -> RolloutView:

@@ -54,6 +54,7 @@ class Asked:
     service_name: str = ""
     pool_name: str = ""
     notes: dict[object, Any] = field(default_factory=dict)
+    flagged: Any = None
 
     async def ask(self, service: str, _head: RequestHead, _body: bytes) -> tuple[ResponseHead, bytes]:
         """Nothing is asked to explain something."""
@@ -147,6 +148,8 @@ def _host_and_target(url: str) -> tuple[str, str]:
 
 
 def _answer(snapshot: Snapshot, asked: Asked) -> list[str]:
+    if snapshot.flags is not None:
+        asked.flagged = snapshot.flags.ask(time.time())
     for one in snapshot.filters:
         effect = one.on_request(asked)
         if isinstance(effect, Reply):

@@ -12,7 +12,7 @@ from typing import Annotated, Final
 import typer
 
 from proxy import _identity
-from proxy.cli import remote, rollout
+from proxy.cli import flag, remote, rollout
 
 app: Final = typer.Typer(
     name="sluice",
@@ -105,6 +105,7 @@ for _command in remote.COMMANDS:
     app.command(_command.__name__)(_command)
 app.add_typer(remote.endpoints, name="endpoints")
 app.add_typer(rollout.app, name="rollout")
+app.add_typer(flag.app, name="flag")
 
 
 def main() -> None:

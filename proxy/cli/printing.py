@@ -61,8 +61,23 @@ def status(view: Json) -> Iterator[str]:
     yield "reloads: " + ", ".join(f"{count} {name}" for name, count in counts.items())
     for worker in view["workers"]:
         yield f"worker {worker['slot']}: pid {worker['pid']}, {worker['state']}, generation {worker['generation']}"
+    yield from (f"mirror {mirror(each)}" for each in view["traffic"]["mirrors"])
     yield from (f"override: {override(each)}" for each in view["overrides"])
     yield from (f"problem: {each}" for each in view["problems"])
+
+
+def mirror(each: Json) -> str:
+    """What a pool answered to copies, beside what was really answered."""
+    sides = "; ".join(f"{name} {_side(each[name])}" for name in ("real", "shadow"))
+    left_out = ", ".join(f"{count} {reason}" for reason, count in each["skipped"].items())
+    return f"{each['service']} to {each['pool']}: {sides}{f'; not copied: {left_out}' if left_out else ''}"
+
+
+def _side(side: Json) -> str:
+    if not side["statuses"]:
+        return "none"
+    told = ", ".join(f"{count} {status}" for status, count in side["statuses"].items())
+    return f"{told}, median {side['median'] * 1000:.1f} ms, 95 % {side['slowest'] * 1000:.1f} ms"
 
 
 def override(each: Json) -> str:
@@ -72,11 +87,24 @@ def override(each: Json) -> str:
         file, now = each["file"], each["value"]
         ordered = {name: now[name] for name in (*file, *now) if name in now}  # as the file names them
         return f"split of {where}: {shares(ordered)} (the file: {shares(file)})"
+    if each["field"] == "flag":
+        return f"flag {each['flag']}: {flag_override(each['value'])}"
     if each["field"] == "drain":
         return f"drain of {where}"
     now = _set_to(each["value"], is_backup=each.get("backup", False))
     then = _set_to(each["file"], is_backup=each.get("file_backup", False))
     return f"endpoint {where}: {now} (the file: {then})"
+
+
+def flag_override(said: Json | None) -> str:
+    """What somebody wants of a flag; "" for nothing."""
+    if said is None:
+        return ""
+    if said.get("killed"):
+        return "killed"
+    if "variant" in said:
+        return f"variant {said['variant']}"
+    return f"{said['percent']:g} %" + (f" {said['to']}" if said.get("to") else "")
 
 
 def _set_to(weight: float | None, *, is_backup: bool) -> str:

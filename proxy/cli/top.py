@@ -58,13 +58,35 @@ def rows(before: Json | None, after: Json, services: list[Json], seconds: float)
     """A row for every pool; rates are missing where there is nothing to compare with."""
     old = {(each["service"], each["pool"]): each for each in before["traffic"]["pools"]} if before else {}
     new = {(each["service"], each["pool"]): each for each in after["traffic"]["pools"]}
-    return [
+    pools = [
         (service["name"], name, f"{pool['weight']:g} %", pool["state"], *_rates(old.get(key), new.get(key), seconds),
          *_running(new.get(key)), _endpoints(pool))
         for service in services
         for name, pool in service["pools"].items()
         for key in [(service["name"], name)]
     ]  # fmt: skip
+    return [*pools, *_mirrors(before, after, seconds)]
+
+
+def _mirrors(before: Json | None, after: Json, seconds: float) -> list[tuple[str, ...]]:
+    """Two rows for every pool that copies go to: what came of the requests, and of their copies."""
+    old = _sides(before) if before else {}
+    return [
+        (service, f"{pool}: {side}", "", "mirror", *_rates(old.get((service, pool, side)), new, seconds), "", "", "")
+        for (service, pool, side), new in _sides(after).items()
+    ]
+
+
+def _sides(status: Json) -> dict[tuple[str, str, str], Json]:
+    return {
+        (each["service"], each["pool"], side): {
+            "requests": sum(each[side]["statuses"].values()),
+            "errors": each[side]["statuses"].get("5xx", 0),
+            "seconds": each[side]["seconds"],
+        }
+        for each in status["traffic"]["mirrors"]
+        for side in ("real", "shadow")
+    }
 
 
 def _rates(old: Json | None, new: Json | None, seconds: float) -> tuple[str, str, str]:

@@ -12,7 +12,6 @@ from proxy.config.problems import Place, Problem, WrongError
 from proxy.config.schema import known_keys
 from proxy.config.tree import Mapping, Scalar, Sequence, Tree, scalars, shown
 
-_LATER: Final = ("rollouts", "flags", "flag_settings", "flag_rules")
 _SHAPES: Final = {
     "model_type": "a mapping belongs here",
     "dict_type": "a mapping belongs here",
@@ -113,8 +112,6 @@ def _spot(tree: Tree, loc: tuple[str | int, ...]) -> Spot:
 def _unknown(spot: Spot, key: Scalar, keys: Keys) -> Problem | None:
     if key.missing:
         return None
-    if len(spot.loc) == 1 and key in _LATER and keys is known_keys:
-        return key.place.problem(f"unknown key {shown(key)}", "not in this version")
     hint = nearest(str(key), keys(spot.loc[:-1]))
     return key.place.problem(f"unknown key {shown(key)}", "" if key.secret else hint)
 

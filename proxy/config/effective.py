@@ -11,6 +11,7 @@ from proxy.config.tree import Mapping as WrittenTree
 from proxy.core.registry import Registry
 from proxy.core.units import format_duration, format_share, format_size
 from proxy.filters import ACTIONS, FILTERS
+from proxy.flags.spec import ContextSource, FlagSettings, KeySource
 from proxy.pools.balancers import BALANCERS
 from proxy.rollouts.judging import Judging
 from proxy.rollouts.spec import RolloutSpec, Written
@@ -72,6 +73,9 @@ def effective(document: doc.Document, tree: Tree) -> dict[str, Any]:
         shown["store"] = {"path": document.store}
     if document.rollouts:
         shown["rollouts"] = {spec.name: _rollout(spec) for spec in document.rollouts}
+    if document.flags is not None:
+        shown["flags"] = to_builtins(document.flags.document)
+        shown["flag_settings"] = _flag_settings(document.flags.settings)
     if document.plugins is not None:
         shown["plugins"] = {"path": document.plugins.path}
     found: dict[str, Any] = masked(shown, tree)
@@ -195,6 +199,38 @@ def _rollout(spec: RolloutSpec) -> dict[str, Any]:
         "on_success": spec.on_success,
         "hooks": dict(spec.hooks),
     }
+
+
+def _flag_settings(settings: FlagSettings) -> dict[str, Any]:
+    header = settings.upstream_header
+    return {
+        "bucketing": settings.bucketing,
+        "key_from": [_key_source(each) for each in settings.key_from],
+        "context": {name: _context_source(each) for name, each in settings.context.items()},
+        "public": list(settings.public),
+        **({} if header is None else {"upstream_header": {"name": header.name, "flags": list(header.flags)}}),
+        "code_default": settings.code_default,
+        **({} if settings.observe is None else {"observe": list(settings.observe)}),
+        "guards": {
+            key: {
+                "errors": {"alpha": format_share(each.errors.alpha), "statuses": _ranges(each.errors.statuses)},
+                "on_harm": each.on_harm,
+            }
+            for key, each in settings.guards.items()
+        },
+    }
+
+
+def _key_source(source: KeySource) -> dict[str, Any]:
+    if source.source == "generate":
+        return {"generate": {"cookie": source.name, "ttl": format_duration(source.ttl)}}
+    return {source.source: source.name}
+
+
+def _context_source(source: ContextSource) -> Any:
+    if source.source == "client":
+        return "client"
+    return {source.source: to_builtins(source.value) if source.source == "value" else source.name}
 
 
 def _plugin(plugin: doc.Plugin | Written, registry: Registry[Any]) -> dict[str, Any]:

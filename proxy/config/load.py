@@ -13,6 +13,8 @@ from proxy.config import yaml
 from proxy.config.address_checks import address_problems, bound
 from proxy.config.admin_checks import admin_problems
 from proxy.config.diagnosis import diagnose
+from proxy.config.flag_checks import flags_file, read_flags
+from proxy.config.flags import to_settings
 from proxy.config.notices import notices
 from proxy.config.plugin_checks import Loader, read_files, with_options
 from proxy.config.problems import Place, Problem, tidy
@@ -49,6 +51,12 @@ class Loaded:
     def discreet(self, text: str) -> str:
         """A sentence, without what came from a variable."""
         return self.hide(Place("").problem(text)).message
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """Other files that it is made of."""
+        found = None if self.tree is None else flags_file(self.tree)
+        return () if found is None else (found,)
 
     def place_of_bind(self, address: str) -> Place:
         """Where an address of the Document that we listen at was written; the whole file where it is a default."""
@@ -93,6 +101,8 @@ def _judged(written: Mapping, found: list[Problem], loader: Loader | None) -> Lo
     tree = _without_extensions(written)
     checks = (_blanks, address_problems, admin_problems, service_problems, route_problems, rollout_problems)
     problems = [*found, *(problem for check in checks for problem in check(tree))]
+    flags, of_flags = read_flags(tree)
+    problems += of_flags
     document = None
     try:
         root = Root.model_validate(tree)
@@ -100,6 +110,8 @@ def _judged(written: Mapping, found: list[Problem], loader: Loader | None) -> Lo
         problems += diagnose(error, tree)
     else:
         document = None if problems else to_document(root)
+    if document is not None and flags is not None:
+        document = replace_in(document, flags=replace_in(flags, settings=to_settings(root.flag_settings)))
     if document is not None and root.plugins is not None:
         files, of_files = read_files(tree, root.plugins.path)
         problems += of_files

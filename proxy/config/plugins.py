@@ -127,7 +127,7 @@ class _Options:
 def option_type(hint: Any) -> Any:
     """The type that reads from YAML what a dataclass's field of this type holds."""
     if hint is Any:
-        return Annotated[Any, _AsWritten()]
+        return Annotated[Any, AsWritten()]
     if hint in _SCALARS:
         return Annotated[Any, _SCALARS[hint]]
     if is_dataclass(hint) and isinstance(hint, type):
@@ -146,7 +146,7 @@ def option_type(hint: Any) -> Any:
 
 
 @dataclass(frozen=True, eq=False)
-class _AsWritten:
+class AsWritten:
     """Annotates what is taken as it stands: plain data by the core schema of YAML 1.2."""
 
     def __get_pydantic_core_schema__(self, _source: Any, _handler: GetCoreSchemaHandler) -> CoreSchema:

@@ -1,7 +1,12 @@
 """Rollouts: what they name must exist, and their steps must be able to come to something where they stand."""
 
 from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+from urllib.parse import urlsplit
 
+from proxy.config.address_checks import Bound, bound
+from proxy.config.addresses import Address, parse_endpoint
 from proxy.config.diagnosis import nearest
 from proxy.config.problems import Problem, WrongError
 from proxy.config.tree import Mapping, Scalar, shown
@@ -13,9 +18,11 @@ _URLS = ("before", "after_step", "on_abort", "events")
 
 def rollout_problems(root: Mapping) -> Iterator[Problem]:
     """Everything that is wrong between the keys of a rollout, and between rollouts and services."""
+    homes = [own for own in bound(root) if own.what != "a listener"]
     for _, rollout in root.section("rollouts").sections():
         yield from _reference_problems(rollout, root.section("services"))
         yield from key_problems(rollout)
+        yield from _hook_problems(rollout, homes)
 
 
 def step_problems(specs: tuple[RolloutSpec, ...], root: Mapping) -> Iterator[Problem]:
@@ -76,6 +83,27 @@ def key_problems(rollout: Mapping) -> Iterator[Problem]:
         url = rollout.section("hooks").scalar(key)
         if url is not None and not url.startswith(("http://", "https://")):
             yield url.place.problem(f"{shown(url)} is not a URL", "it begins with http:// or https://")
+
+
+def _hook_problems(rollout: Mapping, homes: list[Bound]) -> Iterator[Problem]:
+    """Hooks that lead to our own admin, as far as their URLs say so themselves."""
+    update = rollout.section("strategy").section("rolling").section("update")
+    hooks = (*(rollout.section("hooks").scalar(key) for key in _URLS), update.scalar("hook"))
+    for url in (each for each in hooks if each is not None):
+        address = _address_in(url)
+        own = next((own for own in homes if address is not None and address.reaches(own.address)), None)
+        if own is not None:
+            what = f"{shown(url)} leads back to ourselves: {own.what} listens there"
+            yield url.place.problem(what, "a hook is another program's; name its address")
+
+
+def _address_in(url: str) -> Address | None:
+    """The host and port of a URL; None where they cannot be read, which validation tells."""
+    with suppress(ValueError):
+        parts = urlsplit(url)
+        host = f"[{parts.hostname}]" if ":" in (parts.hostname or "") else parts.hostname
+        return parse_endpoint(f"{host}:{parts.port or {'http': 80}.get(parts.scheme, 443)}", Path())
+    return None
 
 
 def _near(scalar: Scalar, known: Mapping) -> str:

@@ -1,11 +1,13 @@
 """The whole of the YAML."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import Field
 
 from proxy.config.access_log import AnyAccessLog
+from proxy.config.flags import FlagSettings
 from proxy.config.listeners import Admin, Dns, Listener, Plugins, Restart, Shutdown, Status, Store
+from proxy.config.plugins import AsWritten
 from proxy.config.rollouts import Rollout
 from proxy.config.routes import Route
 from proxy.config.services import AnyFilter, Service
@@ -41,5 +43,12 @@ class Root(Section):
     plugins: Plugins | None = Field(default=None, description="Where classes of your own are.")
     services: dict[Name, Service] = Field(default={}, description="What routes lead to, by name.")
     filters: list[AnyFilter] = Field(default=[], description="What is changed on every request, before routing.")
+    flags: Annotated[Any, AsWritten()] = Field(
+        default=None, description="Feature flags as a flagd document ({flags: {…}, $evaluators: {…}}), or {file: …}."
+    )
+    flag_rules: Annotated[Any, AsWritten()] = Field(
+        default=None, description="Feature flags in the short form, by key."
+    )
+    flag_settings: FlagSettings = Field(default=FlagSettings(), description="What goes with the flags.")
     rollouts: dict[Name, Rollout] = Field(default={}, description="How services move from one pool to another.")
     routes: list[Route] = Field(min_length=1, description="Which requests go where; the first that matches wins.")

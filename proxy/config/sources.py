@@ -20,15 +20,18 @@ def find_config() -> Path | None:
     return next((path for path in SEARCHED if path.exists()), None)
 
 
-def read(path: Path, environ: Environ[str, str]) -> yaml.Parsed:
-    """The tree of a file, or of all `*.yaml` of a directory, merged; never raises for what is there."""
+def read(path: Path, environ: Environ[str, str] | None) -> yaml.Parsed:
+    """The tree of a file, or of all `*.yaml` of a directory, merged; never raises for what is there.
+
+    Without `environ` nothing in it is a variable.
+    """
     try:
         return _read_directory(path, environ) if path.is_dir() else _read_file(path, environ)
     except (OSError, ValueError) as error:
         return _refused(path, _reason(error))
 
 
-def _read_directory(path: Path, environ: Environ[str, str]) -> yaml.Parsed:
+def _read_directory(path: Path, environ: Environ[str, str] | None) -> yaml.Parsed:
     files = sorted(file for file in path.glob("*.yaml") if not file.name.startswith("."))
     if not files:
         return _refused(path, "the directory holds no *.yaml file")
@@ -42,7 +45,7 @@ def _read_directory(path: Path, environ: Environ[str, str]) -> yaml.Parsed:
     return yaml.Parsed(merged, problems)
 
 
-def _read_file(path: Path, environ: Environ[str, str]) -> yaml.Parsed:
+def _read_file(path: Path, environ: Environ[str, str] | None) -> yaml.Parsed:
     with path.open("rb") as file:
         data = file.read(MAX_BYTES + 1)
     if len(data) > MAX_BYTES:

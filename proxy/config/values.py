@@ -309,6 +309,7 @@ TIME: Final = Written(_positive_duration, _DURATIONS)
 SIZE: Final = Written(_size, _SIZES)
 SHARE: Final = Written(_share, _SHARES)
 CONTENT: Final = Written(_content, _TEXTS)
+FILE_PATH: Final = Written(_file, _TEXTS)
 
 Text = Annotated[str, TEXT]
 Name = Annotated[str, Written(_name, _SCALARS)]
@@ -340,6 +341,6 @@ StatusRange = Annotated[tuple[int, int], Written(_range, {"type": ["string", "in
 RetryOn = Annotated[str, Written(_condition, {"type": ["string", "integer"]})]
 Method = Annotated[str, Written(_method, _TEXTS)]
 UrlPath = Annotated[str, Written(_path, _TEXTS)]
-FilePath = Annotated[str, Written(_file, _TEXTS)]
+FilePath = Annotated[str, FILE_PATH]
 Bind = Annotated[Address, Written(read_bind, _ADDRESSES)]
 EndpointAddress = Annotated[Address, Written(read_endpoint, _ADDRESSES)]

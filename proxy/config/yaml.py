@@ -36,8 +36,8 @@ class Parsed:
     problems: list[Problem]
 
 
-def parse(text: str, file: str, environ: Environ[str, str]) -> Parsed:
-    """The tree of a YAML text, with variables from `environ`; never raises for what the text is."""
+def parse(text: str, file: str, environ: Environ[str, str] | None) -> Parsed:
+    """The tree of a YAML text, with variables from `environ`; without, nothing is one. Never raises for what it is."""
     found = _FORBIDDEN.search(text)
     if found is not None:
         place = _place_at(text, found.start(), file)
@@ -86,7 +86,7 @@ class _Anchored:
 class _Builder:
     """Builds the tree, event by event."""
 
-    def __init__(self, file: str, environ: Environ[str, str]) -> None:
+    def __init__(self, file: str, environ: Environ[str, str] | None) -> None:
         self.root: Tree | None = None
         self.problems: list[Problem] = []
         self._file = file
@@ -180,6 +180,8 @@ class _Builder:
     def _scalar(self, event: Any, place: Place) -> Scalar:
         plain = event.style in (None, "") and event.tag is None
         written = unshield(event.value)
+        if self._environ is None:
+            return Scalar.at(place, written, plain=plain)
         done = substitute(written, self._environ)
         scalar = Scalar.at(place, written if done.wrong else done.text, plain=plain, secret=done.used)
         if done.wrong:

@@ -13,12 +13,16 @@ from typing import Any, Final, Protocol
 
 import msgspec
 
+from proxy.control import flag_overrides
 from proxy.control.desired import all_shares, desired, reconciled, shares_of, with_tables
+from proxy.control.flag_board import FlagBoards
+from proxy.control.flag_overrides import KeptOverride
 from proxy.control.fleet import Change, Fleet, Outcome
 from proxy.control.journal import Journal
 from proxy.control.refusal import Refusal, unknown
 from proxy.control.state import Course, Drain, EndpointOverride, Past, Shares, State, same_shares
 from proxy.control.views import per_cent
+from proxy.flags.spec import FlagOverride
 from proxy.snapshot.document import Document, Endpoint, Pool, Service
 from proxy.snapshot.parts import hashes, parts, service_part
 
@@ -61,7 +65,8 @@ class World:
 
     `resolve` puts addresses for host names into the second document, while the first is in force. `look_after` is told
     what is wanted and what of it is in force, `is_usable` tells whether an endpoint (service, pool, address) takes
-    requests. `later` calls back after so many seconds, `spawn` runs a task, `wall` is the time of day.
+    requests, and `is_told` whether that is known yet: not before the first round of probes. `later` calls back after
+    so many seconds, `spawn` runs a task, `wall` is the time of day.
     """
 
     fleet: Fleet
@@ -74,6 +79,7 @@ class World:
     later: Callable[[float, Callable[[], None]], Any]
     spawn: Callable[[Coroutine[Any, Any, None]], None]
     wall: Callable[[], float]
+    is_told: Callable[[], bool] = lambda: True
 
 
 class Control:
@@ -91,6 +97,7 @@ class Control:
         self.wanted = file
         self.document = file
         self.parts: Mapping[str, bytes] = in_force
+        self.flag_board = FlagBoards()
         self._lock = asyncio.Lock()
         self._published = bool(in_force)
         self.silent: tuple[int, ...] = ()
@@ -191,7 +198,8 @@ class Control:
             is_small = _set_up(state.courses.get(name)) == _set_up(self.state.courses.get(name))
             before = all_shares(service, state)
             if way.shares is not None:
-                self._refuse_nowhere(service, way.shares, state, who)
+                if not same_shares(way.shares, before):  # what stays as it is leaves nothing anywhere
+                    self._refuse_nowhere(service, way.shares, state, who)
                 state = self._with_split(service, way.shares, state, move=way.move)
             if way.course is None:
                 state = state.with_edits_of(name, self.state)
@@ -207,6 +215,36 @@ class Control:
                 self._note(kind, who.name, service=name, reason=who.reason, **changes)
             return outcome
 
+    async def updated(self, name: str, address: str, who: Who) -> None:
+        """A rolling update has updated this endpoint: its requests are told apart from the others' from now on."""
+        async with self._lock:
+            self._service(name, who)
+            await self._publish_outcome(self.file, self.state.with_updated(name, address), is_small=True)
+
+    # -- flags
+
+    async def override_flag(self, key: str, override: FlagOverride | None, who: Who, kind: str) -> Outcome:
+        """What somebody wants of a flag whatever its definition says; None: what that says again."""
+        async with self._lock:
+            known, before = flag_overrides.definitions(self.file.flags), self.state.flags.get(key)
+            if key not in known:
+                raise unknown("flag", key, list(known))
+            if override is not None:
+                self._refuse_override(key, override, before, who)
+            kept = None if override is None else KeptOverride(flag_overrides.digest(known[key]), override)
+            outcome = await self._publish_outcome(self.file, self.state.with_flag(key, kept), is_small=True)
+            told = [flag_overrides.said(each) for each in (before.value if before else None, override)]
+            self._note(kind, who.name, text=f"flag {key}", before=told[0], after=told[1], reason=who.reason)
+            return outcome
+
+    def _refuse_override(self, key: str, override: FlagOverride, before: KeptOverride | None, who: Who) -> None:
+        """409 for what does not fit the flag, and for what would bring a killed one back unasked."""
+        why = self.flag_board.refuses(self.document, key, override)
+        if why is not None:
+            raise Refusal(409, f"flag {key}: {why}")
+        if before is not None and before.value.killed and not (override.killed or who.force):
+            raise Refusal(409, f"flag {key} is killed; clear it first, or do it with force")
+
     # -- drains
 
     async def drain(
@@ -219,7 +257,7 @@ class Control:
             if address is not None:
                 self._endpoint(name, pool, address)
             patience = DRAIN_DEADLINE if deadline is None else deadline
-            drain = Drain(name, pool_name, address, self.world.wall() + patience, cut, patience=patience)
+            drain = Drain(name, pool_name, address, self.world.wall() + patience, cut, False, patience, who.name)
             state = self.state.with_drain(drain)
             self._refuse_nowhere(service, shares_of(service, state), state, who)
             outcome = await self._small(state, who, "drain", name, after=_where(pool_name, address))
@@ -268,11 +306,20 @@ class Control:
             if drain.address is None:
                 state = state.with_epoch(drain.service, drain.pool)
             await self._publish(self.file, state, is_small=True)
-        tunnels, exchanges = await self.world.fleet.cut(drain.service, drain.pool, drain.address, exchanges=drain.cut)
+        tunnels, exchanges = await self._cut_at(drain)
         where = _where(drain.pool, drain.address)
         text = f"deadline of the drain of {where}: {tunnels} tunnels and {exchanges} exchanges cut"
         self._note("drain_deadline", "sluice", service=drain.service, text=text)
         return tunnels, exchanges
+
+    async def _cut_at(self, drain: Drain) -> tuple[int, int]:
+        """At every address of what is drained: workers know no host names."""
+        services = (each for each in self.document.services if each.name == drain.service)
+        pools = (pool for service in services for pool in service.pools if pool.name == drain.pool)
+        found = [each.address for pool in pools for each in pool.endpoints if each.name == drain.address]
+        where = found if drain.address is not None and found else [drain.address]
+        cut = [await self.world.fleet.cut(drain.service, drain.pool, each, exchanges=drain.cut) for each in where]
+        return sum(tunnels for tunnels, _ in cut), sum(exchanges for _, exchanges in cut)
 
     # -- endpoints
 

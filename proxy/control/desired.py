@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from msgspec.structs import replace
 
+from proxy.control import flag_overrides
 from proxy.control.state import Course, EndpointOverride, Shares, State, same_shares
 from proxy.routing.split import BucketTable
 from proxy.snapshot.document import Document, Endpoint, Pool, Route, Service
@@ -26,7 +27,13 @@ def desired(file: Document, state: State, cookie_key: str) -> Document:
     """What is to be in force. `cookie_key` signs where the file has no key."""
     services = tuple(_service(service, state) for service in file.services)
     routes = tuple(route for each in file.routes for route in (*_rollout_routes(each, state), each))
-    return replace(file, services=services, routes=routes, cookie_keys=file.cookie_keys or (cookie_key,))
+    return replace(
+        file,
+        services=services,
+        routes=routes,
+        cookie_keys=file.cookie_keys or (cookie_key,),
+        flag_overrides={key: each.value for key, each in state.flags.items()},
+    )
 
 
 def reconciled(file: Document, state: State) -> tuple[State, list[Ended]]:
@@ -48,6 +55,11 @@ def reconciled(file: Document, state: State) -> tuple[State, list[Ended]]:
             state = replace(state, drains=tuple(other for other in state.drains if other is not drain))
             what = drain.address or "the pool"
             ended.append(Ended(drain.service, f"the drain of {drain.pool} ends: {what} is gone"))
+    for key, kept in state.flags.items():
+        why = flag_overrides.ends(file.flags, key, kept)
+        if why is not None:
+            state = state.with_flag(key, None)
+            ended.append(Ended("", f"the override of flag {key} ({flag_overrides.said(kept.value)}) ends: {why}"))
     return _tidy(state, services), ended
 
 
@@ -148,19 +160,20 @@ def _rollout_routes(route: Route, state: State) -> Iterator[Route]:
 def _service(service: Service, state: State) -> Service:
     epochs = state.epochs.get(service.name, {})
     drained = {drain.pool for drain in state.drains if drain.service == service.name and drain.address is None}
+    course = state.courses.get(service.name)
+    watch = None if course is None else course.watch
     pools = tuple(
         replace(
             pool,
             endpoints=tuple(_endpoints(service.name, pool, state)),
             epoch=epochs.get(pool.name, 0),
             drain=pool.name in drained,
+            updated=course.updated if course and watch and watch.is_rolling and pool.name == watch.stable else None,
         )
         for pool in service.pools
     )
     table = state.tables.get(service.name) if service.sticky else None
-    course = state.courses.get(service.name)
     filters = (course.mirror, *service.filters) if course is not None and course.mirror else service.filters
-    watch = None if course is None else course.watch
     return replace(service, pools=pools, split=shares_of(service, state), table=table, filters=filters, watch=watch)
 
 

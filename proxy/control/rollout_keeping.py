@@ -58,7 +58,7 @@ class Live:
 
 def new_live(run: Run, spec: RolloutSpec, plan: Plan, seen: Gathered) -> Live:
     """A rollout that has just begun."""
-    return Live(run, spec, plan, Judge(plan.judge, plan.stable, plan.candidate), seen, to_data(plan))
+    return Live(run, spec, plan, Judge(plan.judge, *plan.sides), seen, to_data(plan))
 
 
 def encoded(lives: Iterable[Live], added: Iterable[RolloutSpec]) -> bytes:
@@ -102,5 +102,5 @@ def revived(kept: Kept, wall: float) -> Live:
         run = msgspec.structs.replace(run, asked=None)
     if why and run.state == "running":
         run = halted(run, why, wall)
-    judge = Judge(plan.judge, plan.stable, plan.candidate)
+    judge = Judge(plan.judge, *plan.sides)
     return Live(run, kept.spec, plan, judge, seen, kept.plan, why if not plan.steps else "")

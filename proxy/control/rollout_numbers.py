@@ -20,10 +20,10 @@ def rollout_now(live: Live, now: float, ended: dict[str, int]) -> RolloutNow:
         step=run.step,
         share=run.share if live.is_active else 0.0,
         verdict=run.verdict.kind,
-        requests=_requests(epochs, plan.stable, plan.candidate),
+        requests=_requests(epochs, *plan.sides),
         events={
-            (pool, criterion): sum(_events(each, index, is_candidate=pool == plan.candidate) for each in epochs)
-            for pool in (plan.stable, plan.candidate)
+            (pool, criterion): sum(_events(each, index, is_candidate=pool == plan.sides[1]) for each in epochs)
+            for pool in plan.sides
             for index, criterion in enumerate(criteria)
         },
         ended=ended,

@@ -6,15 +6,18 @@ empty and nothing runs on it in any of them.
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import groupby
-from operator import attrgetter
+from operator import attrgetter, itemgetter
 from typing import Final
 
+from msgspec import to_builtins
 from msgspec.structs import replace
 
 from proxy.control.state import State
 from proxy.control.views import (
     EndpointStateName,
     EndpointView,
+    MirrorSide,
+    MirrorTraffic,
     OverrideView,
     PoolStateName,
     PoolTraffic,
@@ -26,6 +29,7 @@ from proxy.pools.registry import EndpointKey
 from proxy.snapshot.document import Endpoint, Pool, Service
 from proxy.telemetry.counters import NO_RESPONSE
 from proxy.telemetry.report import EndpointReport, WorkerReport
+from proxy.telemetry.totals import MirrorTotals, SideTotals
 
 _ORDER: Final[tuple[EndpointStateName, ...]] = ("down", "ejected", "unproven", "up")
 """Where workers differ, what is shown is the first of these that one of them says."""
@@ -127,6 +131,8 @@ def overrides(state: State, conceal: Callable[[str], str]) -> Iterator[OverrideV
         address = None if drain.address is None else conceal(drain.address)
         value = {"deadline": drain.deadline, "cut": drain.cut}
         yield OverrideView(drain.service, "drain", None, value, drain.pool, address)
+    for key, flag in state.flags.items():
+        yield OverrideView("", "flag", None, to_builtins(flag.value), flag=key)
 
 
 def traffic(reports: Sequence[WorkerReport]) -> Traffic:
@@ -151,4 +157,21 @@ def traffic(reports: Sequence[WorkerReport]) -> Traffic:
             )
         )
     unrouted = sum(sum(report.unrouted) for report in reports)
-    return Traffic(tuple(pools), unrouted, sum(sum(report.connections.values()) for report in reports))
+    connections = sum(sum(report.connections.values()) for report in reports)
+    return Traffic(tuple(pools), unrouted, connections, tuple(_mirrors(reports)))
+
+
+def _mirrors(reports: Sequence[WorkerReport]) -> Iterator[MirrorTraffic]:
+    totals: dict[tuple[str, str], MirrorTotals] = {}
+    for each in [mirror for report in reports for mirror in report.mirrors]:
+        totals.setdefault((each.service, each.pool), MirrorTotals()).add(each)
+    for (service, pool), total in sorted(totals.items(), key=itemgetter(0)):
+        yield MirrorTraffic(service, pool, _side(total.real), _side(total.shadow), dict(total.skipped))
+
+
+def _side(side: SideTotals) -> MirrorSide:
+    answered = {f"{kind}xx": count for kind, count in enumerate(side.requests) if count and kind != NO_RESPONSE}
+    failed = side.requests[5] + side.requests[NO_RESPONSE]
+    statuses = {**answered, "5xx": failed} if failed else answered
+    duration = side.duration
+    return MirrorSide(statuses, duration.total, duration.quantile(0.5), duration.quantile(0.95))

@@ -9,6 +9,7 @@ from typing import Self, TypeAlias
 from msgspec import Struct
 from msgspec.structs import replace
 
+from proxy.control.flag_overrides import KeptOverride
 from proxy.routing.split import exact_shares
 from proxy.snapshot.document import Plugin
 from proxy.telemetry.evidence import Watch
@@ -47,7 +48,7 @@ class Drain(Struct, frozen=True):
     """A person takes an endpoint out or, without an address, a whole pool.
 
     `deadline` is wall time, `patience` how many seconds that was from its beginning: after a clock was set back it is
-    never longer. `is_over` once the deadline has come, and what was left has been cut.
+    never longer. `is_over` once the deadline has come, and what was left has been cut. `by` is who drains it.
     """
 
     service: str
@@ -57,6 +58,7 @@ class Drain(Struct, frozen=True):
     cut: bool = False
     is_over: bool = False
     patience: float = float("inf")
+    by: str = ""
 
 
 class Past(Struct, frozen=True):
@@ -71,7 +73,7 @@ class Course(Struct, frozen=True):
 
     `watch` is what workers count for it; without, the split is not what it has set. `routes` are further matches, by
     the name of the step's route, under which the service's requests go to the `candidate`; `mirror` is a filter before
-    the service's own.
+    the service's own. `updated` are the endpoints, as they are written, that a rolling update has updated so far.
     """
 
     rollout: str
@@ -80,10 +82,14 @@ class Course(Struct, frozen=True):
     watch: Watch | None = None
     routes: dict[str, tuple[Plugin, ...]] = {}
     mirror: Plugin | None = None
+    updated: tuple[str, ...] = ()
 
 
 class State(Struct, frozen=True):
-    """Everything that is decided besides the file. `epochs` go by service and pool, `courses` by service."""
+    """Everything that is decided besides the file.
+
+    `epochs` go by service and pool, `courses` by service, `flags` by key.
+    """
 
     splits: dict[str, SplitOverride] = {}
     endpoints: tuple[EndpointOverride, ...] = ()
@@ -92,6 +98,7 @@ class State(Struct, frozen=True):
     tables: dict[str, bytes] = {}
     past: dict[str, Past] = {}
     courses: dict[str, Course] = {}
+    flags: dict[str, KeptOverride] = {}
 
     def with_split(self, service: str, file: Shares, value: Shares) -> Self:
         """The service's split is `value`, whatever the file says; equal to the file's, there is no override.
@@ -138,9 +145,24 @@ class State(Struct, frozen=True):
         return replace(self, tables=tables if table is None else {**tables, service: table})
 
     def with_course(self, service: str, course: Course | None) -> Self:
-        """What a rollout has set up in the service; None once it lets go."""
+        """What a rollout has set up in the service; None once it lets go. What it has updated stays so."""
+        before = self.courses.get(service)
+        if course is not None and before is not None and before.rollout == course.rollout:
+            course = replace(course, updated=before.updated)
         courses = {name: each for name, each in self.courses.items() if name != service}
         return replace(self, courses=courses if course is None else {**courses, service: course})
+
+    def with_flag(self, key: str, override: KeptOverride | None) -> Self:
+        """What somebody wants of a flag; None for nothing."""
+        flags = {name: each for name, each in self.flags.items() if name != key}
+        return replace(self, flags=flags if override is None else {**flags, key: override})
+
+    def with_updated(self, service: str, address: str) -> Self:
+        """A rolling update has updated this endpoint of the service."""
+        course = self.courses.get(service)
+        if course is None or address in course.updated:
+            return self
+        return replace(self, courses={**self.courses, service: replace(course, updated=(*course.updated, address))})
 
     def _other_drains(self, drain: Drain) -> tuple[Drain, ...]:
         def is_other(each: Drain) -> bool:

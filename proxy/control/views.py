@@ -67,19 +67,20 @@ class WorkerStatus(Struct, frozen=True):
 
 
 class OverrideView(Struct, frozen=True):
-    """Something that differs from the file because somebody said so. `field` is split, endpoint or drain.
+    """Something that differs from the file because somebody said so. `field` is split, endpoint, drain or flag.
 
     An endpoint's `file` and `value` are weights; `backup` and `file_backup` are whether it is one.
     """
 
     service: str
-    field: Literal["split", "endpoint", "drain"]
+    field: Literal["split", "endpoint", "drain", "flag"]
     file: Any
     value: Any
     pool: str | None = None
     address: str | None = None
     backup: bool = False
     file_backup: bool = False
+    flag: str | None = None
 
 
 class ReloadCounts(Struct, frozen=True):
@@ -106,12 +107,38 @@ class PoolTraffic(Struct, frozen=True):
     tunnels: int
 
 
+class MirrorSide(Struct, frozen=True):
+    """One side of a mirror: how many by class of status (`5xx` where no answer came), and how long their heads took.
+
+    `seconds` together; `median` and `slowest` (95 % were quicker) of one, null where there is none.
+    """
+
+    statuses: dict[str, int]
+    seconds: float
+    median: float | None
+    slowest: float | None
+
+
+class MirrorTraffic(Struct, frozen=True):
+    """Requests of a service that were copied to one of its pools, beside the copies, since the workers started.
+
+    Both sides are equally many; `skipped` were not copied, by reason.
+    """
+
+    service: str
+    pool: str
+    real: MirrorSide
+    shadow: MirrorSide
+    skipped: dict[str, int]
+
+
 class Traffic(Struct, frozen=True):
     """Counters of the workers there are; a worker that is replaced takes its counters along."""
 
     pools: tuple[PoolTraffic, ...]
     unrouted: int
     connections: int
+    mirrors: tuple[MirrorTraffic, ...] = ()
 
 
 class StatusView(Struct, frozen=True):

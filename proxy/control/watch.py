@@ -6,7 +6,7 @@ itself, a network file system). Either way only other content counts.
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from hashlib import blake2b
 from pathlib import Path
 from threading import Event
@@ -22,13 +22,16 @@ SETTLE: Final = 0.05  # seconds without an event before the files are read: an e
 
 
 class Watch:
-    """Calls `changed` when the files' content has changed."""
+    """Calls `changed` when the files' content has changed; `also` tells which others the configuration is made of."""
 
-    def __init__(self, path: Path, changed: Callable[[], None]) -> None:
+    def __init__(
+        self, path: Path, changed: Callable[[], None], also: Callable[[], Iterable[Path]] = lambda: ()
+    ) -> None:
         self._path = path
         self._changed = changed
+        self._also = also
         self._wake = asyncio.Event()
-        self._last = fingerprint(path)
+        self._last = fingerprint(path, also())
 
     async def run(self) -> None:
         """Watch until cancelled."""
@@ -66,7 +69,7 @@ class Watch:
             except TimeoutError:
                 pass
             self._wake.clear()
-            now = await asyncio.to_thread(fingerprint, self._path)
+            now = await asyncio.to_thread(fingerprint, self._path, tuple(self._also()))
             if now != self._last:
                 self._last = now
                 self._changed()
@@ -75,15 +78,15 @@ class Watch:
 def _is_ours(_change: watchfiles.Change, path: str) -> bool:
     """A file of the configuration, or the link that Kubernetes swaps."""
     name = path.rpartition("/")[2]
-    return name.endswith((".yaml", ".yml")) or name == "..data"
+    return name.endswith((".yaml", ".yml", ".json")) or name == "..data"
 
 
-def fingerprint(path: Path) -> bytes:
+def fingerprint(path: Path, also: Iterable[Path] = ()) -> bytes:
     """A hash of the configuration's content; of its absence where it cannot be read."""
     digest = blake2b(digest_size=16)
     try:
         files = sorted(path.glob("*.yaml")) if path.is_dir() else [path]
-        for file in files:
+        for file in (*files, *also):
             if not file.name.startswith("."):
                 digest.update(file.name.encode(errors="surrogateescape") + b"\0" + file.read_bytes() + b"\0")
     except OSError as error:

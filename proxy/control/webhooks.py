@@ -3,13 +3,14 @@
 import asyncio
 import logging
 import ssl
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Iterable, Mapping
 from functools import cache
 from typing import Any, Final
 from urllib.parse import urlsplit
 
 import aiohttp
 
+from proxy.control.elsewhere import HOME, Elsewhere
 from proxy.rollouts.step import Result
 
 log = logging.getLogger("sluice")
@@ -21,10 +22,16 @@ _MOST_BODY: Final = 500  # bytes of an answer that are shown
 
 
 class Webhooks:
-    """POSTs JSON. What it sends has `text`, so that Slack and those like it show it as it is."""
+    """POSTs JSON. What it sends has `text`, so that Slack and those like it show it as it is.
 
-    def __init__(self, spawn: Callable[[Coroutine[Any, Any, None]], None]) -> None:
+    `ours` are addresses where none may lead.
+    """
+
+    def __init__(
+        self, spawn: Callable[[Coroutine[Any, Any, None]], None], ours: Callable[[], Iterable[str]] = lambda: ()
+    ) -> None:
         self._spawn = spawn
+        self._ours = ours
         self._waiting = 0
         self.lost = 0
         """How many could not be told, since the start."""
@@ -40,7 +47,7 @@ class Webhooks:
     async def ask(self, url: str, event: Mapping[str, Any], *, patience: float = _PATIENCE, retries: int = 2) -> Result:
         """Send it and wait: ok where the answer is 2xx. Connections that fail and 5xx are tried again."""
         for pause in (*_PAUSES[:retries], None):
-            status, said = await _post(url, event, patience)
+            status, said = await _post(url, event, patience, Elsewhere(self._ours()))
             if 200 <= status < 300:
                 return Result(ok=True, text=f"{_shown(url)} answers {status}")
             if pause is None or 400 <= status < 500:
@@ -63,13 +70,18 @@ def readable(text: str) -> str:
     return " ".join("".join(each if each.isprintable() else " " for each in text).split())
 
 
-async def _post(url: str, event: Mapping[str, Any], patience: float) -> tuple[int, str]:
+async def _post(url: str, event: Mapping[str, Any], patience: float, elsewhere: Elsewhere) -> tuple[int, str]:
     """Status and the beginning of the answer; status 0 with the reason where there is none."""
     try:
+        if not elsewhere.allows(url):
+            return 0, HOME
         timeout = aiohttp.ClientTimeout(total=patience)
         async with (
             aiohttp.ClientSession(
-                timeout=timeout, cookie_jar=aiohttp.DummyCookieJar(), auto_decompress=False
+                connector=aiohttp.TCPConnector(resolver=elsewhere),
+                timeout=timeout,
+                cookie_jar=aiohttp.DummyCookieJar(),
+                auto_decompress=False,
             ) as session,
             session.post(url, json=dict(event), allow_redirects=False, ssl=await _tls(url)) as response,
         ):
@@ -78,7 +90,7 @@ async def _post(url: str, event: Mapping[str, Any], patience: float) -> tuple[in
     except TimeoutError:
         return 0, f"does not answer within {patience:g} s"
     except (aiohttp.ClientError, OSError, ValueError) as error:
-        return 0, f"cannot be reached: {type(error).__name__}"
+        return 0, HOME if elsewhere.refused else f"cannot be reached: {type(error).__name__}"
 
 
 async def _tls(url: str) -> ssl.SSLContext | bool:

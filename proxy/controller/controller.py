@@ -66,7 +66,7 @@ class Controller:
             await admin.listen(address, sock)
         if not start.passive:
             self._link.send(MASTER, say.Ready(running.control.generation))
-        self._later(Watch(file.path, lambda: self._later(self._reload("file"))).run())
+        self._later(Watch(file.path, lambda: self._later(self._reload("file")), file.files).run())
         self._later(self._beat(running))
         await self._ending.wait()
         await self._end(running, admin)

@@ -34,10 +34,17 @@ class ConfigFile:
         self.counts = ReloadCounts()
         self._environ = environ
         self._taken: Loaded | None = None
+        self._files: tuple[Path, ...] = ()
 
     async def read(self) -> Loaded:
         """What it says now."""
-        return await asyncio.to_thread(load, self.path, self._environ, loaded_library)
+        loaded = await asyncio.to_thread(load, self.path, self._environ, loaded_library)
+        self._files = loaded.files
+        return loaded
+
+    def files(self) -> tuple[Path, ...]:
+        """Other files that it is made of, as of when it was last read."""
+        return self._files
 
     async def check(self, text: str | None = None) -> CheckView:
         """What a reload would find, but for what users wrote; or what is to be said of a text."""

@@ -12,14 +12,16 @@ import msgspec
 from proxy.channel import messages as say
 from proxy.config.posted import posted_rollout
 from proxy.control.alive import Alive
-from proxy.control.conductor import Conductor, Stage
+from proxy.control.conductor import Conductor
 from proxy.control.control import Control, Who, World
+from proxy.control.elsewhere import homes
 from proxy.control.fleet import BindError
 from proxy.control.jobs import Around, JobRunner
 from proxy.control.journal import Journal
 from proxy.control.numbers import sight
 from proxy.control.persisting import write_split
 from proxy.control.refusal import Refusal
+from proxy.control.rollout_stage import Stage
 from proxy.control.store import Store
 from proxy.control.views import CheckView, ReloadCounts, ReloadView, per_cent
 from proxy.control.webhooks import Webhooks
@@ -84,6 +86,7 @@ class Running:
             later=process.later,
             spawn=process.spawn,
             wall=time.time,
+            is_told=lambda: self.alive.is_told,
         )
         self._keeper.keep_key(world.cookie_key)
         state = before.notes.state
@@ -100,7 +103,7 @@ class Running:
         return Conductor(
             Stage(
                 control=self.control,
-                jobs=JobRunner(around, Webhooks(process.spawn)),
+                jobs=JobRunner(around, Webhooks(process.spawn, lambda: homes(self.control.document))),
                 clock=SystemClock(),
                 keep=self._keeper.keep_rollouts,
                 spawn=process.spawn,

@@ -9,7 +9,7 @@ from proxy.dataplane.failures import UpstreamFailure
 from proxy.dataplane.idle import check_out
 from proxy.dataplane.pending import admit, wait
 from proxy.dataplane.retrying import IDEMPOTENT, is_stale, may_repeat, status_condition
-from proxy.dataplane.sighting import seen, turn_away
+from proxy.dataplane.sighting import leave_cohort, seen, turn_away
 
 if TYPE_CHECKING:
     from proxy.dataplane.exchange import Exchange
@@ -107,6 +107,8 @@ def begin_attempt(exchange: "Exchange", fresh: bool = False) -> None:  # noqa: F
     pool = exchange.pool
     endpoint = pool.pick(exchange, exchange.tried)
     if endpoint is None:
+        leave_cohort(exchange)
+        pool = exchange.pool
         found = exchange.route.endpoint(pool, exchange, exchange.tried)  # elsewhere, then
         if found is None:
             turn_away(exchange)
@@ -114,7 +116,7 @@ def begin_attempt(exchange: "Exchange", fresh: bool = False) -> None:  # noqa: F
             return
         sighting = seen(exchange)
         if sighting is not None:
-            (sighting.forget if found[0] is pool else sighting.turned_away)()  # in panic, or elsewhere
+            (sighting.forget if found[0] is pool else sighting.turned_away)()  # panic, the other cohort; or elsewhere
         pool, endpoint = found
         exchange.pool = pool
     shared = pool.shared
@@ -163,6 +165,7 @@ def repeat_for_status(exchange: "Exchange", attempt: Attempt, status: int) -> bo
     if condition is None or not may_repeat(exchange, condition, exchange.plane.clock()):
         return False
     exchange.attempt = None
+    leave_cohort(exchange)
     if attempt.upstream is not None:
         attempt.upstream.close()
     attempt.vacate()
@@ -176,6 +179,7 @@ def _count_and_repeat(exchange: "Exchange", attempt: Attempt, failure: UpstreamF
     sighting = seen(exchange)
     if sighting is not None:
         sighting.failed(failure, attempt)
+    leave_cohort(exchange)
     if failure.blames_endpoint:
         plane.blame(exchange, attempt.endpoint)
     plane.count_failure(exchange, failure.reason)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 from proxy.dataplane.aside import aside
 from proxy.dataplane.copies import copy_request, send_copies
 from proxy.dataplane.forwarding import is_loop
-from proxy.dataplane.sighting import sight
+from proxy.dataplane.sighting import sight, sight_cohort
 from proxy.dataplane.waiting import wait
 from proxy.filters.effects import ChoosePool, Compute, Effect, LimitBody, Reply, Run, Shadow, Wait
 from proxy.http1.cookies import without_cookie
@@ -113,8 +113,12 @@ def _choose(exchange: "Exchange") -> None:
         exchange.pool = route.pool
     elif not service.is_sticky:
         exchange.pool = service.draw()
-    if service.watched is not None and exchange.named is None and route.pool is None and _is_counted(exchange):
-        sight(exchange, service.watched)
+    watched = service.watched
+    if watched is not None and exchange.named is None and route.pool is None:
+        if watched.is_rolling:
+            sight_cohort(exchange, watched)
+        elif _is_counted(exchange):
+            sight(exchange, watched)
     found = exchange.aside
     for each in route.chosen_filters if found is None else found.chosen + route.chosen_filters:
         each(exchange)

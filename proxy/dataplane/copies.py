@@ -12,40 +12,61 @@ from proxy.filters.effects import Outcome, Shadow
 
 if TYPE_CHECKING:
     from proxy.dataplane.exchange import Exchange
+    from proxy.dataplane.shadow import Shadows
 
 log = logging.getLogger("sluice")
 
 
 class Copy:
-    """One request to be copied: takes its body as it passes, and sends the copy when all of it is here."""
+    """One request to be copied: takes its body as it passes, and sends the copy when all of it is here.
 
-    __slots__ = ("_body", "_size", "shadow")
+    What it holds is counted against what all copies of the worker may hold, until it is sent or dropped.
+    """
 
-    def __init__(self, shadow: Shadow, length: int, begun: bytes) -> None:
+    __slots__ = ("_body", "_lost", "_shadows", "_size", "shadow")
+
+    def __init__(self, shadow: Shadow, shadows: "Shadows", length: int, begun: bytes) -> None:
         self.shadow = shadow
-        self._body: list[bytes] | None = [] if length <= shadow.most else None
+        self._shadows = shadows
+        self._body: list[bytes] = []
         self._size = 0
+        self._lost = "body" if length > shadow.most else None  # why its body is not here
         self.take(begun)
 
     def take(self, data: bytes) -> None:
         """Another piece of the request's body."""
-        self._size += len(data)
-        if self._size > self.shadow.most:
-            self._body = None
-        elif self._body is not None and data:
+        if self._lost is not None or not data:
+            return
+        if self._size + len(data) > self.shadow.most:
+            self._lose("body")
+        elif not self._shadows.hold(len(data)):
+            self._lose("memory")
+        else:
+            self._size += len(data)
             self._body.append(data)
 
     def send(self, exchange: "Exchange") -> None:
         """The request is complete, and on its way: send the copy."""
-        if self._body is None:
-            self.shadow.comparison.skipped("body")
+        if self._lost is not None:
+            self.shadow.comparison.skipped(self._lost)
             return
         pair = Pair(self.shadow)
-        refused = exchange.plane.shadows.send(exchange, pair, b"".join(self._body))
+        refused = self._shadows.send(exchange, pair, b"".join(self._body))
         if refused is None:
+            self._size = 0  # held by what was sent, from here on
             aside(exchange).endings.append(pair.real_ended)
         else:
             self.shadow.comparison.skipped(refused)
+
+    def drop(self) -> None:
+        """Hold nothing any more."""
+        self._shadows.let_go(self._size)
+        self._size = 0
+        self._body.clear()
+
+    def _lose(self, why: str) -> None:
+        self._lost = why
+        self.drop()
 
 
 class Pair:
@@ -82,7 +103,7 @@ def outcome_of(exchange: "Exchange") -> Outcome:
 def copy_request(exchange: "Exchange", shadow: Shadow) -> None:
     """Have the request copied, what has come of its body included."""
     begun = b"" if exchange.held is None else exchange.held.whole()
-    aside(exchange).copies += (Copy(shadow, exchange.head.length, begun),)
+    aside(exchange).copies += (Copy(shadow, exchange.plane.shadows, exchange.head.length, begun),)
 
 
 def send_copies(exchange: "Exchange") -> None:
@@ -98,6 +119,8 @@ def send_copies(exchange: "Exchange") -> None:
             # Called in the middle of the real request's way, which must not suffer for it.
             log.exception("a request was not copied: %r", exchange)
             copy.shadow.comparison.skipped("failed")
+        finally:
+            copy.drop()
 
 
 def give_up_copies(exchange: "Exchange") -> None:
@@ -105,5 +128,7 @@ def give_up_copies(exchange: "Exchange") -> None:
     found = exchange.aside
     if found is not None and found.copies:
         copies, found.copies = found.copies, ()
-        for copy in copies if exchange.attempts else ():
-            copy.shadow.comparison.skipped("unfinished")
+        for copy in copies:
+            copy.drop()
+            if exchange.attempts:
+                copy.shadow.comparison.skipped("unfinished")

@@ -267,6 +267,7 @@ class Downstream(asyncio.Protocol):
         self.plane.wheel.drop(self)
         far = upstream.detach()
         tunnel = self.plane.open_tunnel(attempt, client, far, lambda: self.listener.closed(self))
+        tunnel.count(len(held), len(early))
         if held:
             far.write(held)
         if self._half_closed:

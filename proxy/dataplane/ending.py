@@ -1,8 +1,11 @@
 """The end of an exchange, told to the filters and logs that want to know of it."""
 
 import logging
+from collections.abc import Callable
 from functools import cache
 from typing import TYPE_CHECKING, Final
+
+from msgspec.structs import replace
 
 from proxy.dataplane.copies import give_up_copies
 from proxy.http1 import fields
@@ -12,9 +15,12 @@ from proxy.telemetry.record import Record
 if TYPE_CHECKING:
     from proxy.dataplane.downstream import Downstream
     from proxy.dataplane.exchange import Exchange
+    from proxy.dataplane.plane import Plane
+    from proxy.dataplane.tunnel import Tunnel
 
 log = logging.getLogger("sluice")
 
+SWITCHED: Final = 101  # logged when its tunnel has ended
 _TRACE: Final = slice(3, 35)  # of a traceparent: version-trace-parent-flags (W3C Trace Context §3.2)
 
 
@@ -29,19 +35,39 @@ def tell(exchange: "Exchange", seconds: float) -> None:
     record = cache(lambda: record_of(exchange, seconds))  # made once, where somebody looks: 5 µs
     if found is not None and found.endings:
         found.end(exchange, record)
-    if plane.on_end is not None:
-        try:
-            plane.on_end(record())
-        except Exception:
-            # Whoever writes it down must not keep the client's connection from going on.
-            log.exception("the end of %r was not noted", exchange)
+    if plane.on_end is not None and exchange.status != SWITCHED:
+        _note(plane, record())
+
+
+def tunnel_ending(exchange: "Exchange") -> "Callable[[Tunnel], None] | None":
+    """What tells the log of the exchange's tunnel when that has ended; None where nobody wants to know."""
+    plane, began = exchange.plane, exchange.started
+    if plane.on_end is None:
+        return None
+    record = record_of(exchange, plane.clock() - began)  # for as long as the tunnel lasts the rest is let go
+
+    def end(tunnel: "Tunnel") -> None:
+        received, sent = tunnel.passed
+        total = plane.clock() - began
+        _note(plane, replace(record, reason=tunnel.reason, total=total, received=received, sent=sent))
+
+    return end
+
+
+def _note(plane: "Plane", record: Record) -> None:
+    if plane.on_end is None:
+        return
+    try:
+        plane.on_end(record)
+    except Exception:
+        # Whoever writes it down must not keep the client's connection from going on.
+        log.exception("the end of a request for %r was not noted", record.target.partition(b"?")[0][:80])
 
 
 def tell_refused(connection: "Downstream", head: RequestHead | None, status: int, reason: str, sent: int) -> None:
     """Tell the log of a request that never became an exchange; without a `head` only who sent it is known."""
-    plane = connection.plane
-    if plane.on_end is not None:
-        plane.on_end(_refused(connection, head, status, reason, sent))
+    if connection.plane.on_end is not None:
+        _note(connection.plane, _refused(connection, head, status, reason, sent))
 
 
 def _refused(connection: "Downstream", head: RequestHead | None, status: int, reason: str, sent: int) -> Record:

@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from proxy.dataplane.plane import Plane
     from proxy.dataplane.sides import ClientSide
     from proxy.dataplane.upstream import Upstream
+    from proxy.filters.flagging import Flagged
     from proxy.filters.registry import ResponseFilter
     from proxy.pools.endpoint import Endpoint
     from proxy.pools.pool import Pool
@@ -60,11 +61,11 @@ class Exchange:
     """
 
     __slots__ = (
-        "_host", "aside", "asked", "attempt", "attempts", "block", "client", "connecting", "counters", "deadline",
-        "downstream", "endpoint", "head", "held", "identity", "is_queued", "named", "path", "plane", "pool", "query",
-        "reason", "received", "request_done", "request_trailers", "responded", "response_done", "response_filters",
-        "retry", "route", "scheduled", "scheme", "sent", "set_cookie", "stale_retried", "started", "status",
-        "timeouts", "tried", "waited",
+        "_flagged", "_host", "aside", "asked", "attempt", "attempts", "block", "client", "connecting", "counters",
+        "deadline", "downstream", "endpoint", "head", "held", "identity", "is_queued", "named", "path", "plane",
+        "pool", "query", "reason", "received", "request_done", "request_trailers", "responded", "response_done",
+        "response_filters", "retry", "route", "scheduled", "scheme", "sent", "set_cookie", "stale_retried", "started",
+        "status", "timeouts", "tried", "waited",
     )  # fmt: skip
 
     is_copy = False
@@ -113,6 +114,7 @@ class Exchange:
         self.responded = False
         self.response_done = False
         self._host: bytes | None = None
+        self._flagged: Flagged | None = None
         self.named: str | None = None
 
     def __repr__(self) -> str:
@@ -168,6 +170,17 @@ class Exchange:
         """What filters keep of this request from one of their hooks to the next."""
         return aside(self).notes
 
+    @property
+    def flagged(self) -> "Flagged":
+        """Its feature flags, each evaluated once; LookupError where none are configured."""
+        found = self._flagged
+        if found is None:
+            board = self.plane.snapshot.flags
+            if board is None:
+                raise LookupError("no flags are configured")
+            found = self._flagged = board.ask(self.plane.wall())
+        return found
+
     def ask(self, service: str, head: RequestHead, body: bytes) -> Awaitable[tuple[ResponseHead, bytes]]:
         """Another service's answer."""
         return self.plane.ask(service, head, body, self.request_id)
@@ -215,6 +228,9 @@ class Exchange:
 
     def send_off(self, cookie: bytes | None) -> None:
         """The pool is chosen: send the request there, with this Cookie field."""
+        flags = self.plane.snapshot.flags
+        if flags is not None and flags.tell is not None:
+            flags.tell(self)
         if cookie:
             self.block = b"".join((self.head.block, b"Cookie: ", cookie, b"\r\n", self.block))
         else:
@@ -319,6 +335,8 @@ class Exchange:
             endpoint.consecutive_errors = 0
         if self.set_cookie is not None:
             self._bind_session(head)
+        if self._flagged is not None:
+            self._give_identity(head)
         if self.response_filters:
             pass_on_filtered(self, head, body, done)
         else:
@@ -386,10 +404,12 @@ class Exchange:
             return
         if self.attempt is not None:
             self.attempt.endpoint.consecutive_errors = 0
+            self.waited = self.plane.clock() - self.attempt.began
         sighting = seen(self)
         if sighting is not None:
             sighting.answered(101)
         self._bind_session(head)
+        self._give_identity(head)
         if self.response_filters:
             upstream.pause()
         filter_response(self, head, lambda: self._join(upstream, head, early))
@@ -493,6 +513,10 @@ class Exchange:
         if self.set_cookie is not None:
             head.block += b"Set-Cookie: %b\r\nCache-Control: private\r\n" % self.set_cookie
 
+    def _give_identity(self, head: ResponseHead) -> None:
+        if self._flagged is not None and self._flagged.cookie is not None:
+            head.block += b"Set-Cookie: %b\r\nCache-Control: private\r\n" % self._flagged.cookie
+
     # -- replies of our own
 
     def reply(self, reason: str) -> None:
@@ -567,5 +591,7 @@ class Exchange:
         duration = counters.duration
         duration.counts[bisect_left(BUCKETS, seconds)] += 1  # Histogram.observe without its frame: 0.03 µs less
         duration.total += seconds
+        if self._flagged is not None:
+            self._flagged.ended(self.status, seconds)
         if self.aside is not None or plane.on_end is not None:
             tell(self, seconds)

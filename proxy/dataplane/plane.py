@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Final
 
 from proxy.core.address import TcpAddress, parse_address
+from proxy.dataplane.ending import tunnel_ending
 from proxy.dataplane.errand import ask
 from proxy.dataplane.failures import EXHAUSTED, ConnectFailed, ConnectTimeout, Exhausted, TryTimeout, UpstreamReset
 from proxy.dataplane.pending import admit
@@ -141,16 +142,20 @@ class Plane:
         self, attempt: "Attempt", client: asyncio.Transport, far: asyncio.Transport, on_close: Callable[[], None]
     ) -> Tunnel:
         """Join the two; the endpoint counts the tunnel until it is closed. Nothing else of the exchange is kept."""
+        exchange = attempt.exchange
+        tell = tunnel_ending(exchange)
         endpoint = attempt.become_tunnel()
 
         def closed(tunnel: Tunnel) -> None:
+            if tell is not None:
+                tell(tunnel)
             self.tunnels.discard(tunnel)
             endpoint.tunnels -= 1
             endpoint.shared.connections -= 1
             admit(endpoint.shared)
             on_close()
 
-        tunnel = Tunnel(self.wheel, endpoint, attempt.exchange.timeouts.tunnel_idle, closed)
+        tunnel = Tunnel(self.wheel, endpoint, exchange.timeouts.tunnel_idle, closed)
         self.tunnels.add(tunnel)
         tunnel.join(client, far)
         return tunnel

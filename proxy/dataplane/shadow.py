@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 log = logging.getLogger("sluice")
 
 MOST_AT_ONCE: Final = 256  # copies under way in one worker
+MOST_HELD: Final = 32 * 1024 * 1024  # bytes of requests' bodies, in one worker: of copies, and of those to come
 LONGEST: Final = 60.0  # seconds for a copy in all: as long as the default patience for a real response
 MOST_READ: Final = 1024 * 1024  # bytes of an answer's body
 _MARK: Final = b"x-sluice-shadow: 1\r\n"
@@ -38,10 +39,11 @@ _NOWHERE: Final = Route()  # without a service that another pool could be taken 
 
 
 class Shadows:
-    """All copies of one worker that are under way."""
+    """All copies of one worker that are under way, and how many bytes of bodies they and those to come `held`."""
 
     def __init__(self) -> None:
         self._running: set[_Copied] = set()
+        self.held = 0
 
     def __len__(self) -> int:
         return len(self._running)
@@ -49,8 +51,22 @@ class Shadows:
     def __contains__(self, copy: object) -> bool:
         return copy in self._running
 
+    def hold(self, size: int) -> bool:
+        """May so many more bytes be held? Then they are counted until they are let go."""
+        if self.held + size > MOST_HELD:
+            return False
+        self.held += size
+        return True
+
+    def let_go(self, size: int) -> None:
+        """So many are held no more."""
+        self.held -= size
+
     def send(self, real: Exchange, pair: "Pair", body: bytes) -> str | None:
-        """Send a copy a moment later, and tell the pair of its end; or the reason why there is none."""
+        """Send a copy a moment later, and tell the pair of its end; or the reason why there is none.
+
+        The bytes of its body are held already, and let go when it has ended.
+        """
         service = real.route.service
         pool = None if service is None else service.pools.get(pair.shadow.pool)
         if pool is None or service is None:
@@ -75,7 +91,9 @@ class Shadows:
     def left(self, copy: "_Copied") -> bool:
         """This one has ended; false if that was known."""
         there = copy in self._running
-        self._running.discard(copy)
+        if there:
+            self._running.remove(copy)
+            self.let_go(copy.size)
         return there
 
     def leave_what_ends(self) -> None:
@@ -127,12 +145,13 @@ class _Nobody:
 class _Copied(Exchange):
     """The copy. Its counters are its own, and are thrown away."""
 
-    __slots__ = ("_own", "_pair")
+    __slots__ = ("_own", "_pair", "size")
 
     is_copy = True
 
     def __init__(self, real: Exchange, pair: "Pair", pool: "Pool", body: bytes) -> None:
         self._own = PoolCounters()
+        self.size = len(body)
         self._pair = pair
         head, block = _copied_head(real, pair, len(body))
         super().__init__(real.plane, _Nobody(), head, (real.client, real.scheme, block), real.plane.clock())

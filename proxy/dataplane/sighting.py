@@ -6,6 +6,7 @@ Whatever a retry or a spill delivers later, the pool that was chosen answers for
 from math import inf
 from typing import TYPE_CHECKING
 
+from proxy.core.hashing import BUCKETS, stable_hash
 from proxy.dataplane.aside import aside
 from proxy.dataplane.failures import ConnectFailed, ConnectTimeout, Exhausted, UpstreamFailure
 
@@ -131,6 +132,29 @@ def sight(exchange: "Exchange", watched: "Watched") -> None:
         return
     bucket = None if exchange.identity is None else service.bucket(exchange.identity)
     aside(exchange).sighting = Sighting(exchange, watched, cell, bucket)
+
+
+def sight_cohort(exchange: "Exchange", watched: "Watched") -> None:
+    """The exchange's pool is updated in place: draw its cohort, and see what becomes of it.
+
+    Held sessions count as well: they are bound to the pool, and not to a part of it.
+    """
+    drawn = exchange.pool.cohort(exchange)
+    if drawn is None:
+        return
+    exchange.pool = drawn.pool
+    if not exchange.is_copy:
+        cell = watched.cohort(exchange.pool.name, drawn.is_updated, drawn.share)
+        bucket = None if drawn.key is None else stable_hash(b"cohort", drawn.key) % BUCKETS
+        aside(exchange).sighting = Sighting(exchange, watched, cell, bucket)
+
+
+def leave_cohort(exchange: "Exchange") -> None:
+    """Let the exchange go to the rest of its pool, too: its cohort has nothing usable any more, or it tries again."""
+    pool, service = exchange.pool, exchange.route.service
+    if pool.is_cohort and service is not None:
+        identity, whole = pool.identity, service.pools[pool.name]
+        exchange.pool = whole if identity is None else whole.bound(identity)
 
 
 def seen(exchange: "Exchange") -> Sighting | None:

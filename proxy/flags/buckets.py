@@ -7,14 +7,14 @@ Two generations, which put the same person into different buckets: v2 hashes UTF
 from bisect import bisect_right
 from collections.abc import Callable
 from itertools import accumulate
-from typing import Any, Literal
+from typing import Any
 
 from mmh3 import mmh3_32_uintdigest
 
 from proxy.flags import cbor
 from proxy.flags.coercion import RuleError
+from proxy.flags.spec import Generation
 
-Generation = Literal["v2", "v3"]
 HEAVIEST = (1 << 31) - 1  # what all weights of one `fractional` add up to at most
 Hasher = Callable[[Any], int | None]
 

@@ -4,16 +4,16 @@ Problems never stop a set from being made of what is sound; whoever loads one de
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from proxy.flags import checks
-from proxy.flags.buckets import Generation
 from proxy.flags.checks import Path, Problem
 from proxy.flags.coercion import RuleError
 from proxy.flags.engine import Compiler, Rule
 from proxy.flags.evaluation import ERROR, FLAG_NOT_FOUND, Evaluation, Flag
+from proxy.flags.spec import Generation
 
 KEY = re.compile(r"[A-Za-z0-9._-]{1,256}")
 KINDS = {bool: "boolean", str: "string", int: "number", float: "number", dict: "object"}
@@ -60,6 +60,17 @@ class FlagSet:
 
 def read(document: Any, generation: Generation = "v3") -> FlagSet:
     """The flags of a document, and all its problems; raises nothing."""
+    steps = reading(document, generation)
+    while True:
+        try:
+            next(steps)
+        except StopIteration as done:
+            made: FlagSet = done.value
+            return made
+
+
+def reading(document: Any, generation: Generation = "v3") -> Generator[None, None, FlagSet]:
+    """The same in slices, a flag each."""
     if not isinstance(document, dict):
         return FlagSet(problems=[Problem((), "flags must be a map with the key `flags`")])
     shared = document.get("$evaluators")
@@ -70,6 +81,7 @@ def read(document: Any, generation: Generation = "v3") -> FlagSet:
         flag = _flag(made, key, path, definition)
         if flag is not None:
             made.flags[key] = flag
+        yield
     return made
 
 

@@ -8,8 +8,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from proxy.flags.buckets import Generation
 from proxy.flags.coercion import DEPTH, RuleError
+from proxy.flags.spec import Generation
 
 NODES = 10_000  # parts of one rule, shared rules written out
 Rule = Callable[[Any], Any]

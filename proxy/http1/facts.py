@@ -1,9 +1,21 @@
 """What is known of a request before it goes anywhere: what matches, filters and balancers may look at."""
 
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Mapping
 from typing import Any, Protocol
 
 from proxy.http1.message import RequestHead, ResponseHead
+
+
+class Flagged(Protocol):
+    """The feature flags of one request."""
+
+    def outcome(self, key: str, facts: "Facts") -> Any:
+        """A flag's outcome (proxy.flags.evaluation): the same whenever it is asked for."""
+        ...
+
+    def context(self, facts: "Facts") -> Mapping[str, Any]:
+        """What flags are decided by."""
+        ...
 
 
 class Facts(Protocol):
@@ -48,6 +60,10 @@ class Facts(Protocol):
     @property
     def notes(self) -> dict[object, Any]:
         """What filters keep of this request from one of their hooks to the next, each under a key of its own."""
+
+    @property
+    def flagged(self) -> Flagged:
+        """Its feature flags; LookupError where none are configured."""
 
     def ask(self, service: str, head: RequestHead, body: bytes) -> Awaitable[tuple[ResponseHead, bytes]]:
         """Another service's answer; LookupError where there is no such service, ConnectionError for no answer."""

@@ -6,7 +6,7 @@ sockets; chance comes in as a function that returns a float in [0, 1).
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final, Protocol
+from typing import Final, Protocol, runtime_checkable
 
 from proxy.core.registry import Registry
 from proxy.http1.facts import Facts
@@ -50,6 +50,15 @@ class Balancer(Protocol):
 
     def rotation(self, candidates: Candidates) -> Rotation:
         """A rotation of these candidates."""
+        ...
+
+
+@runtime_checkable
+class Keyed(Protocol):
+    """A balancer that gives requests of the same key to the same endpoint."""
+
+    def key(self, facts: Facts) -> bytes | None:
+        """What of a request chooses the endpoint; None or nothing where chance does."""
         ...
 
 

@@ -69,8 +69,8 @@ class Endpoint:
     `weight` (0 or more) is its part among the pool's endpoints: 0 takes nothing, except in panic. `in_flight`
     counts exchanges, `tunnels` upgraded connections. `idle` holds the data plane's kept-alive connections,
     newest last. `consecutive_errors` counts failures since the last success; `ejections` is the multiplier of
-    the next time out, and `ejected_until` when the last one ends or ended (seconds, monotonic). `shared` is
-    its pool's state.
+    the next time out, and `ejected_until` when the last one ends or ended (seconds, monotonic). `is_updated` while a
+    rolling update goes on that has updated it. `shared` is its pool's state.
     """
 
     __slots__ = (
@@ -80,6 +80,7 @@ class Endpoint:
         "ejections",
         "idle",
         "in_flight",
+        "is_updated",
         "pool",
         "service",
         "shared",
@@ -95,6 +96,7 @@ class Endpoint:
         self.address = address
         self.weight = weight
         self.state = state
+        self.is_updated = False
         self.in_flight = 0
         self.tunnels = 0
         self.consecutive_errors = 0

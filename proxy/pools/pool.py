@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from proxy.http1.facts import Facts
 from proxy.pools.balancer import Balancer, Candidates, Chance, Rotation
+from proxy.pools.cohorts import Cohorts, Drawn
 from proxy.pools.endpoint import Endpoint, Signal, State
 from proxy.pools.maglev import MaglevTable
 from proxy.pools.state import DEFAULT_LIMITS, PoolLimits, PoolState
@@ -16,7 +17,8 @@ class PoolSpec:
 
     `members` are (address, weight) pairs, `probed` is whether endpoints have a probe to pass before they
     count as proven, `limits` this worker's part, `budget` the share of requests that may be retries. `drained` are
-    the addresses that a person takes out, `backups` those that are for when no other is usable.
+    the addresses that a person takes out, `backups` those that are for when no other is usable. `updated` are those
+    that a rolling update has updated so far, None while there is none.
     """
 
     service: str
@@ -28,6 +30,7 @@ class PoolSpec:
     budget: float = 0.2
     drained: frozenset[str] = frozenset()
     backups: frozenset[str] = frozenset()
+    updated: frozenset[str] | None = None
 
 
 class Pool:
@@ -35,6 +38,7 @@ class Pool:
 
     `endpoints` are all it has, `usable` those that requests may go to now: backups only while nothing else is; until
     then those that could are `reserve`, for attempts that have no other way left. Endpoints and `shared` outlive it.
+    `is_cohort` where it is only a part of one that is updated in place.
     Whoever changes an endpoint's state or weight calls `refresh` once, on whichever generation's pool is at
     hand.
     """
@@ -42,12 +46,14 @@ class Pool:
     __slots__ = (
         "__weakref__",
         "_chance",
+        "_cohorts",
         "_for_held",
         "_only",
         "_reserve",
         "_rotation",
         "_table",
         "endpoints",
+        "is_cohort",
         "name",
         "service",
         "shared",
@@ -67,6 +73,8 @@ class Pool:
         self._rotation: Rotation | None = None  # set where several are
         self._for_held: Pool | None = None  # set while all of it drains
         self._reserve: Pool | None = None  # set while usable backups are not needed
+        self._cohorts: Cohorts | None = None  # set while it is updated in place
+        self.is_cohort = False
         self._table: MaglevTable | None = None  # made when the first session asks for its endpoint
         shared.pools.add(self)
         self.rotate()
@@ -112,6 +120,15 @@ class Pool:
         pool._rotation = _Bound(self._table, identity, self._rotation)  # noqa: SLF001 - of the same class
         return pool
 
+    @property
+    def identity(self) -> bytes | None:
+        """Whose endpoint is meant, where it is the pool as a session sees it; None where all are."""
+        return self._rotation.identity if isinstance(self._rotation, _Bound) else None
+
+    def cohort(self, facts: Facts) -> Drawn | None:
+        """Which endpoints a first attempt chooses from while the pool is updated in place; None while it is not."""
+        return None if self._cohorts is None else self._cohorts.draw(self, facts)
+
     def panic(self, facts: Facts, tried: tuple[Endpoint, ...] = ()) -> Endpoint | None:  # noqa: ARG002
         """Any proven endpoint that no person has taken out, rather one not in `tried`, or None.
 
@@ -131,9 +148,15 @@ class Pool:
         able = tuple(endpoint for endpoint in self.endpoints if endpoint.is_usable)
         draining = () if able else tuple(filter(_may_hold, self.endpoints))
         self._for_held = self._with(self._foremost(draining)) if draining else None
-        self._use(self._foremost(able))
+        self.use(self._foremost(able))
         if len(self.usable) < len(able):
             self._reserve = self._with(tuple(endpoint for endpoint in able if endpoint not in self.usable))
+        if not self.shared.is_rolling:
+            self._cohorts = None
+            return
+        if self._cohorts is None:
+            self._cohorts = Cohorts(self, self._chance)
+        self._cohorts.divide(self)  # the same two parts for as long as it rolls: whoever waits goes by what is true now
 
     def _foremost(self, endpoints: tuple[Endpoint, ...]) -> tuple[Endpoint, ...]:
         """Those that are no backups; where there are none, all."""
@@ -151,10 +174,19 @@ class Pool:
     def _with(self, usable: tuple[Endpoint, ...]) -> "Pool":
         """The same pool, with these for usable."""
         pool = copy(self)
-        pool._use(usable)  # noqa: SLF001 - of the same class
+        pool._cohorts = None  # noqa: SLF001 - of the same class
+        pool.use(usable)
         return pool
 
-    def _use(self, usable: tuple[Endpoint, ...]) -> None:
+    def part(self, usable: tuple[Endpoint, ...]) -> "Pool":
+        """The same pool, as a cohort of it that has these."""
+        pool = self._with(usable)
+        pool.is_cohort = True
+        pool._for_held = pool._reserve = None  # noqa: SLF001 - of the same class
+        return pool
+
+    def use(self, usable: tuple[Endpoint, ...]) -> None:
+        """Choose among these from now on."""
         self.usable = usable
         self._table = None
         self._only = usable[0] if len(usable) == 1 else None
@@ -167,6 +199,7 @@ class Pool:
         """Bring into force what this generation says of the endpoints and the state that all share."""
         for endpoint, (_, weight) in zip(self.endpoints, self.spec.members, strict=True):
             endpoint.weight = weight
+            endpoint.is_updated = endpoint.address in (self.spec.updated or ())
             endpoint.signal(Signal.ADD)
             if endpoint.address in self.spec.drained:
                 endpoint.signal(Signal.DRAIN)
@@ -174,6 +207,7 @@ class Pool:
                 endpoint.signal(Signal.RESTORE)
             if not self.spec.probed and endpoint.state in (State.UNPROVEN, State.DOWN):
                 endpoint.signal(Signal.PASS)  # nobody else ever would
+        self.shared.is_rolling = self.spec.updated is not None
         self.shared.limits = self.spec.limits
         self.shared.budget.share = self.spec.budget
         self.refresh()
@@ -186,15 +220,15 @@ def _may_hold(endpoint: Endpoint) -> bool:
 class _Bound:
     """The rotation of one session: the endpoint of its identity, and only where there is none the balancer's."""
 
-    __slots__ = ("_identity", "_otherwise", "_table")
+    __slots__ = ("_otherwise", "_table", "identity")
 
     def __init__(self, table: MaglevTable, identity: bytes, otherwise: Rotation) -> None:
         self._table = table
-        self._identity = identity
+        self.identity = identity
         self._otherwise = otherwise
 
     def first(self, facts: Facts) -> Endpoint:
-        return self._table.find(self._identity) or self._otherwise.first(facts)
+        return self._table.find(self.identity) or self._otherwise.first(facts)
 
     def another(self, _facts: Facts, tried: tuple[Endpoint, ...]) -> Endpoint | None:
-        return self._table.find(self._identity, tried)
+        return self._table.find(self.identity, tried)

@@ -33,13 +33,14 @@ class PoolState:
 
     `connections` counts those that exchanges and tunnels hold, idle ones not. `pending` holds
     the data plane's exchanges that wait for a connection, oldest first. `position` is where round robin
-    stands.
+    stands. `is_rolling` while its endpoints are updated in place.
     """
 
     __slots__ = (
         "budget",
         "connections",
         "counters",
+        "is_rolling",
         "limits",
         "name",
         "pending",
@@ -57,6 +58,7 @@ class PoolState:
         self.connections = 0
         self.pending: deque[Any] = deque()
         self.position = 0
+        self.is_rolling = False
         self.pools: WeakSet[Refreshable] = WeakSet()
 
     def __repr__(self) -> str:

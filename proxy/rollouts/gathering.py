@@ -7,12 +7,14 @@ from typing import Final, Self
 from msgspec import Struct, msgpack
 
 from proxy.core.hashing import BUCKETS
+from proxy.pools.cohorts import PARTS
 from proxy.rollouts.evidence import Epoch, Evidence, Recent, Tally
 from proxy.rollouts.plan import Plan
 from proxy.telemetry.evidence import CellSeen, Watch
 from proxy.telemetry.histogram import BOUNDS, Histogram
 
 _MOST_NUMBERS: Final = 200  # of epochs that workers may still tell of
+_MOST_EPOCHS: Final = 5_000  # each with a share of its own
 _SLOT: Final = 1.0  # seconds that the window is made of, at least
 _MOST_SLOTS: Final = 60  # that a long window is made of
 
@@ -67,11 +69,13 @@ class Gathered:
         self._thresholds = len(plan.judge.slower_than)
         self._epochs: list[EpochSum] = []
         self._of: dict[int, EpochSum] = {}
+        self._drawn: dict[tuple[int, float], EpochSum] = {}  # of cohorts, by step and share
         self._counted = [bytearray(BUCKETS) for _ in range(self._thresholds + 1)]
         self._sighted = bytearray(BUCKETS)
         self._width = max(_SLOT, plan.judge.window / _MOST_SLOTS)
-        self._window: dict[str, deque[_Slot]] = {plan.stable: deque(), plan.candidate: deque()}
-        self._failed: dict[str, dict[int, int]] = {plan.stable: {}, plan.candidate: {}}
+        self._stable, self._candidate = plan.sides
+        self._window: dict[str, deque[_Slot]] = {each: deque() for each in plan.sides}
+        self._failed: dict[str, dict[int, int]] = {each: {} for each in plan.sides}
 
     def watch(self, *, epoch: int, step: int, share: float, since: float | None = None) -> Watch:
         """A new epoch begins: what workers are to count for it.
@@ -79,10 +83,9 @@ class Gathered:
         `since` is its beginning (wall time), from which sessions count that are held; without it, the run's. Who was
         assigned by an earlier split is divided as that was, not by this `share`.
         """
-        last = self._epochs[-1] if self._epochs else None
+        last = self._drawn.get((step, share)) if self._plan.is_rolling else next(reversed(self._epochs), None)
         if last is None or (last.step, last.share) != (step, share):
-            last = EpochSum(epoch, step, share, self._sum(), self._sum())
-            self._epochs.append(last)
+            last = self._new(epoch, step, share)
         last.number = epoch  # the same again adds up: whoever sets it a thousand times makes no thousand epochs
         self._of[epoch] = last
         if len(self._of) > _MOST_NUMBERS:
@@ -106,7 +109,9 @@ class Gathered:
             return False
         if (len(cell.slow) + 1, len(cell.events), len(cell.buckets)) != (self._thresholds + 1,) * 3:
             return False
-        total = epoch.candidate if cell.pool == self._plan.candidate else epoch.stable
+        if cell.share is not None:
+            epoch = self._drawn_by(epoch, cell.share)
+        total = epoch.candidate if cell.pool == self._candidate else epoch.stable
         total.requests += cell.requests
         total.bad += cell.bad
         total.sights += cell.sights + _fresh(self._sighted, cell.sighted)
@@ -119,14 +124,13 @@ class Gathered:
 
     def evidence(self, now: float) -> Evidence:
         """All of it, as the judge takes it."""
-        plan = self._plan
         return Evidence(
             tuple(
                 Epoch(each.number, each.step, each.share, _tally(each.stable), _tally(each.candidate))
                 for each in self._epochs
             ),
-            self._recent(plan.stable, now),
-            self._recent(plan.candidate, now),
+            self._recent(self._stable, now),
+            self._recent(self._candidate, now),
             self.is_sticky,
         )
 
@@ -146,6 +150,7 @@ class Gathered:
         gathered = cls(kept.name, plan, is_sticky=kept.is_sticky, since=kept.since)
         gathered._epochs = kept.epochs
         gathered._of = {each.number: each for each in kept.epochs}
+        gathered._drawn = {(each.step, each.share): each for each in kept.epochs} if plan.is_rolling else {}
         for mine, theirs in zip(gathered._counted, kept.counted, strict=False):
             mine[:] = _unpacked(theirs)
         gathered._sighted[:] = _unpacked(kept.sighted)
@@ -154,6 +159,26 @@ class Gathered:
         return gathered
 
     # -- inside
+
+    def _drawn_by(self, epoch: EpochSum, thousandths: int) -> EpochSum:
+        """Where requests of this epoch are counted whose cohort was drawn with this share.
+
+        Should there ever be too many, the rest is counted where it compares nothing: with a share of all.
+        """
+        share = min(max(thousandths / PARTS, 0.0), 1.0)
+        found = self._drawn.get((epoch.step, share))
+        if found is not None:
+            return found
+        if len(self._epochs) >= _MOST_EPOCHS:
+            return self._drawn.get((epoch.step, 1.0), epoch)
+        return self._new(epoch.number, epoch.step, share)
+
+    def _new(self, number: int, step: int, share: float) -> EpochSum:
+        new = EpochSum(number, step, share, self._sum(), self._sum())
+        self._epochs.append(new)
+        if self._plan.is_rolling:
+            self._drawn[step, share] = new
+        return new
 
     def _sum(self) -> Sum:
         return Sum(slow=[0] * self._thresholds, events=[0] * (self._thresholds + 1))

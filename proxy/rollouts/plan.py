@@ -5,6 +5,7 @@ from typing import Literal
 
 from proxy.rollouts.judging import Judging
 from proxy.rollouts.step import OnNoData, Step
+from proxy.telemetry.evidence import cohort_name
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,3 +45,10 @@ class Plan:
     def is_rolling(self) -> bool:
         """Is one pool updated in place? It is stable and candidate then."""
         return self.stable == self.candidate
+
+    @property
+    def sides(self) -> tuple[str, str]:
+        """What the two are called that are compared: the pools or, in a rolling update, the cohorts of the one."""
+        if not self.is_rolling:
+            return self.stable, self.candidate
+        return cohort_name(self.stable, is_updated=False), cohort_name(self.stable, is_updated=True)

@@ -170,7 +170,7 @@ def _stopped(run: Run, plan: Plan, sight: Sight) -> Run | None:
     if run.dead_for >= DEAD_AFTER:
         if sight.stable_is_down:
             return to(run, "halt", "stable_down") if run.reason != "stable_down" else None
-        return to(run, "fail_at_once", f"{plan.candidate} has had no usable endpoint for {DEAD_AFTER:.0f} s")
+        return to(run, "fail_at_once", f"{plan.sides[1]} has had no usable endpoint for {DEAD_AFTER:.0f} s")
     if run.state == "paused":
         return None
     if sight.foreign:

@@ -9,6 +9,7 @@ from typing import Any, Final, Literal
 
 from msgspec import Struct
 
+from proxy.flags.spec import FlagOverride, Flags
 from proxy.plugins.files import PluginFiles
 from proxy.rollouts.spec import RolloutSpec
 from proxy.telemetry.evidence import Watch
@@ -103,6 +104,7 @@ class Pool(Struct, frozen=True):
     """One colour of a service. Raising `epoch` voids what binds held sessions to it. `drain`: a person empties it.
 
     `allow_link_local` was obeyed when the addresses were checked; whoever resolves their names has to obey it too.
+    `updated` are the endpoints, as they are written, that a rolling update has updated; None while there is none.
     """
 
     name: str
@@ -110,6 +112,7 @@ class Pool(Struct, frozen=True):
     epoch: int = 0
     drain: bool = False
     allow_link_local: bool = False
+    updated: tuple[str, ...] | None = None
 
 
 class StickyKey(Struct, frozen=True):
@@ -239,6 +242,8 @@ class Document(Struct, frozen=True):
     access_log: AccessLog | None = None
     plugins: PluginFiles | None = None
     rollouts: tuple[RolloutSpec, ...] = ()
+    flags: Flags | None = None
+    flag_overrides: dict[str, FlagOverride] = {}
 
     @property
     def uses(self) -> tuple[str, ...]:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from proxy.filters import ACTIONS
 from proxy.filters.registry import Act, Filter, RequestFilter, ResponseFilter
@@ -19,6 +19,9 @@ from proxy.snapshot import document as doc
 from proxy.snapshot.problems import Problems
 from proxy.snapshot.services import Sources, build_filters
 
+if TYPE_CHECKING:
+    from proxy.filters.flagging import FlagBoard
+
 _IDEMPOTENT: Final = ("GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE")  # RFC 9110 §9.2.2
 _DEFAULT_TIMEOUTS: Final = doc.Timeouts()
 _DEFAULT_RETRY: Final = doc.Retry()
@@ -31,6 +34,7 @@ class RouteCompiler:
     services: Mapping[str, Service | None]
     sources: Sources
     problems: Problems
+    flags: "FlagBoard | None" = None
 
     def router(self, routes: tuple[doc.Route, ...], before: Sequence[Row] = ()) -> Generator[None, None, Router]:
         """The route table, made in slices; what is wrong with it is in `problems`.
@@ -50,9 +54,9 @@ class RouteCompiler:
         where = f"route #{position}{f' {route.name}' if route.name else ''}"
         service = self._service(route, where)
         matches = self._matches(route, where)
-        tests = self._tests(
-            matches, Place(route.name, self.sources.chance, service.identity if service else by_chance), where
-        )
+        identity = service.identity if service else by_chance
+        flags = self.flags.flags if self.flags else None
+        tests = self._tests(matches, Place(route.name, self.sources.chance, identity, flags), where)
         prefixes = _prefixes(matches)
         site = self._site(service, prefixes, route.name, where)
         filters = placed(build_filters(route.filters, where, self.problems), site)

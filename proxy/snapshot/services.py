@@ -19,6 +19,7 @@ from proxy.routing.sticky import SessionCodec, SessionCookie, cookie_key, header
 from proxy.snapshot import document as doc
 from proxy.snapshot.problems import Problems
 from proxy.telemetry.evidence import Cell, Seeing, Watched
+from proxy.telemetry.flag_outcomes import FlagOutcomes
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +27,7 @@ class Sources:
     """Where a compile gets what no service says: endpoints, chance, signing keys, random bytes, how many workers.
 
     `states` is what filters keep, `plugins` are the classes that users wrote, None to run none of them; `seeing` is
-    what is counted for rollouts.
+    what is counted for rollouts, `outcomes` what for flags.
     """
 
     registry: EndpointRegistry
@@ -37,6 +38,7 @@ class Sources:
     states: States = field(default_factory=States)
     plugins: Classes | None = None
     seeing: Seeing = field(default_factory=Seeing)
+    outcomes: FlagOutcomes = field(default_factory=FlagOutcomes)
 
 
 def compile_service(
@@ -105,9 +107,14 @@ def _pool(service: doc.Service, pool: doc.Pool, balancer: Balancer, workers: int
         probed=service.health is not None,
         drained=frozenset(endpoint.address for endpoint in pool.endpoints if endpoint.drain or pool.drain),
         backups=frozenset(endpoint.address for endpoint in pool.endpoints if endpoint.backup),
+        updated=None if pool.updated is None else _at(pool, pool.updated),
         limits=PoolLimits(ceil(service.limits.connections / workers), ceil(service.limits.pending / workers)),
         budget=service.retry.budget,
     )
+
+
+def _at(pool: doc.Pool, names: tuple[str, ...]) -> frozenset[str]:
+    return frozenset(each.address for each in pool.endpoints if (each.name or each.address) in names)
 
 
 def _watched(service: doc.Service, seeing: Seeing) -> Watched | None:
@@ -115,9 +122,7 @@ def _watched(service: doc.Service, seeing: Seeing) -> Watched | None:
     if watch is None:
         return None
     run = seeing.run(watch.run, 1 + len(watch.slower_than), BUCKETS)
-    cells = {pool: Cell(seeing, run, watch.epoch, pool) for pool in (watch.stable, watch.candidate)}
-    is_bad = bytes(any(first <= status <= last for first, last in watch.statuses) for status in range(1000))
-    return Watched(cells, is_bad, watch.slower_than, watch.since)
+    return Watched(watch, lambda pool, share: Cell(seeing, run, watch.epoch, pool, share))
 
 
 def _stickiness(service: doc.Service, sources: Sources, previous: Service | None) -> Stickiness | None:

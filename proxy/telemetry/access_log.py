@@ -19,6 +19,7 @@ Value = Callable[[Record], Any]
 COMBINED: Final = '{client} - - [{clf_time}] "{request}" {status} {bytes} "{referer}" "{user_agent}"'
 _OURS: Final = ("time", "clf_time")  # no client has a say in them
 _UNKNOWN: Final = b"-"
+_SWITCHED: Final = 101
 _HOLE: Final = re.compile(r"\{\{|\}\}|\{([a-z_]*)\}|[{}]")
 _UNSAFE: Final = re.compile(rb'[\x00-\x1f\x7f-\xff"\\]')
 _SEPARATORS: Final = " ,;|&='()[]<>^!#$*@"  # what an unquoted value must not hold where the format uses it
@@ -213,6 +214,11 @@ def _escape(found: "re.Match[bytes]") -> bytes:
 # -- which
 
 
+def _slowness(record: Record) -> float:
+    """Seconds in all; of a tunnel until it began, since it is no slower for lasting."""
+    return record.total if record.status != _SWITCHED else record.first_byte or 0.0
+
+
 def wanted(
     statuses: Iterable[tuple[int, int]], slower_than: float | None, sample: float, chance: Callable[[], float]
 ) -> Callable[[Record], bool] | None:
@@ -223,6 +229,6 @@ def wanted(
     slow = float("inf") if slower_than is None else slower_than
 
     def is_wanted(record: Record) -> bool:
-        return record.status in meant or record.total > slow or chance() < sample
+        return record.status in meant or _slowness(record) > slow or chance() < sample
 
     return is_wanted

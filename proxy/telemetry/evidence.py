@@ -29,14 +29,25 @@ class Watch(Struct, frozen=True):
     slower_than: tuple[float, ...] = ()
     since: float = 0.0
 
+    @property
+    def is_rolling(self) -> bool:
+        """Is one pool updated in place? Then it is both, and its cohorts are what is counted."""
+        return self.stable == self.candidate
+
+
+def cohort_name(pool: str, *, is_updated: bool) -> str:
+    """What one of the two cohorts of a pool is called that is updated in place."""
+    return f"{pool} updated" if is_updated else f"{pool} as it was"
+
 
 class CellSeen(Struct, frozen=True, array_like=True):
-    """What one pool did in one epoch since it was told of last.
+    """What one pool, or one cohort of it, did in one epoch since it was told of last.
 
     `events` go by criterion: errors first, then each threshold; only of requests without a bucket of users. `buckets`
     are those that had their first event of each criterion in this run and worker, `sighted` those that were seen for
     the first time. `latency` is a sparse histogram. `failed_to_connect` is how many attempts in a row, up to now, could
-    not connect: since the last one that could where `connected`, otherwise since it was told last.
+    not connect: since the last one that could where `connected`, otherwise since it was told last. `share` is how
+    likely the updated cohort was, in thousandths; None where the epoch's split says it.
     """
 
     run: str
@@ -52,6 +63,7 @@ class CellSeen(Struct, frozen=True, array_like=True):
     latency: dict[int, int] = {}
     connected: bool = False
     failed_to_connect: int = 0
+    share: int | None = None
 
 
 class RunSeen:
@@ -66,15 +78,16 @@ class RunSeen:
 
 
 class Cell:
-    """One pool in one epoch of a run."""
+    """One pool in one epoch of a run; a cohort, where `share` is how likely the updated one was, in thousandths."""
 
     __slots__ = (
         "bad", "buckets", "connected", "epoch", "events", "failed_to_connect", "is_dirty", "latency", "pool",
-        "requests", "run", "seeing", "sighted", "sights", "slow",
+        "requests", "run", "seeing", "share", "sighted", "sights", "slow",
     )  # fmt: skip
 
-    def __init__(self, seeing: "Seeing", run: RunSeen, epoch: int, pool: str) -> None:
+    def __init__(self, seeing: "Seeing", run: RunSeen, epoch: int, pool: str, share: int | None = None) -> None:
         self.seeing = seeing
+        self.share = share
         self.run = run
         self.epoch = epoch
         self.pool = pool
@@ -155,7 +168,7 @@ class Cell:
         seen = CellSeen(
             self.run.name, self.epoch, self.pool, self.sights, self.requests, self.bad, tuple(self.slow),
             tuple(self.events), tuple(map(tuple, self.buckets)), tuple(self.sighted), self.latency, self.connected,
-            self.failed_to_connect,
+            self.failed_to_connect, self.share,
         )  # fmt: skip
         self._begin()
         return seen
@@ -165,17 +178,30 @@ class Watched:
     """What a compiled service counts into: one epoch of one run. `is_bad` says of every status whether it is bad.
 
     `by_length` are the numbers of the thresholds, the shortest first. `since` is wall time: where sessions are held,
-    only those that a pool took after that count.
+    only those that a pool took after that count. `make` makes a cell for a name and a share; `is_rolling` where a pool
+    is updated in place, whose cohorts have a cell for each share.
     """
 
-    __slots__ = ("by_length", "cells", "is_bad", "since", "thresholds")
+    __slots__ = ("_cohorts", "_make", "by_length", "cells", "is_bad", "is_rolling", "since", "thresholds")
 
-    def __init__(self, cells: Mapping[str, Cell], is_bad: bytes, thresholds: tuple[float, ...], since: float) -> None:
-        self.cells = cells
-        self.is_bad = is_bad
-        self.thresholds = thresholds
-        self.by_length = tuple(sorted(range(len(thresholds)), key=thresholds.__getitem__))
-        self.since = since
+    def __init__(self, watch: Watch, make: Callable[[str, int | None], Cell]) -> None:
+        self._make = make
+        self._cohorts: dict[tuple[bool, int], Cell] = {}
+        self.is_rolling = watch.is_rolling
+        self.cells: Mapping[str, Cell] = (
+            {} if watch.is_rolling else {pool: make(pool, None) for pool in (watch.stable, watch.candidate)}
+        )
+        self.is_bad = bytes(any(first <= status <= last for first, last in watch.statuses) for status in range(1000))
+        self.thresholds = watch.slower_than
+        self.by_length = tuple(sorted(range(len(watch.slower_than)), key=watch.slower_than.__getitem__))
+        self.since = watch.since
+
+    def cohort(self, pool: str, is_updated: bool, share: int) -> Cell:
+        """Where a cohort of this pool is counted, of those drawn with this share."""
+        found = self._cohorts.get((is_updated, share))
+        if found is None:
+            found = self._cohorts[is_updated, share] = self._make(cohort_name(pool, is_updated=is_updated), share)
+        return found
 
 
 class Seeing:

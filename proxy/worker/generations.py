@@ -19,6 +19,7 @@ from proxy.snapshot.document import Document
 from proxy.snapshot.parts import DocumentReader, hashes
 from proxy.snapshot.services import Sources
 from proxy.telemetry.evidence import Seeing
+from proxy.telemetry.flag_outcomes import FlagOutcomes
 from proxy.worker.hosts import Hosts
 
 SLICE: Final = 0.002  # seconds of compiling before traffic gets its turn
@@ -38,6 +39,7 @@ class Generations:
         self.registry = registry
         self.states = States()
         self.seeing = Seeing()
+        self.outcomes = FlagOutcomes()
         self.hosts = Hosts()
         self.snapshot: Snapshot | None = None
         self.document: Document | None = None
@@ -111,7 +113,15 @@ class Generations:
     ) -> Generator[None, None, Snapshot]:
         workers = document.workers if isinstance(document.workers, int) else 1
         sources = Sources(
-            self.registry, random.random, document.cookie_keys, os.urandom, workers, self.states, library, self.seeing
+            self.registry,
+            random.random,
+            document.cookie_keys,
+            os.urandom,
+            workers,
+            self.states,
+            library,
+            self.seeing,
+            self.outcomes,
         )
         before = self.snapshot.hashes if self.snapshot else {}
         same = {name: before[name] for name, data in found.items() if self._parts.get(name) is data}

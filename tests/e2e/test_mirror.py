@@ -3,6 +3,8 @@
 import asyncio
 import re
 import socket
+import subprocess
+import sys
 from collections.abc import Awaitable, Callable, Iterator
 from typing import Any
 
@@ -221,6 +223,39 @@ async def test_body_is_copied_up_to_the_cap(sluice: Factory, origin: Factory, ap
     await until_numbers(api, proxy, {"real 2xx": 3, "shadow 2xx": 3, "body": 2})
     assert [len(each.body) for each in blue.requests] == [1000, 1001, 1000, 1001, 0]
     assert sorted(each.body for each in green.requests) == [b"", b"a" * 1000, b"a" * 500 + b"b" * 500]
+
+
+async def test_bodies_of_copies_are_bounded_in_all_and_real_requests_go_on(
+    sluice: Factory, origin: Factory, api: Api
+) -> None:
+    blue, green = await origin(), await origin(serve=hangs)
+    proxy = await sluice(config(blue.address, green.address, "{methods: [POST], body: 1MiB}"))
+    client = await proxy.connect()
+    for _ in range(40):  # of 1 MiB each, whose copies nobody answers: 32 are held
+        assert (await client.ask(sized(1024 * 1024))).status == 200
+    await client.close()
+    await until_numbers(api, proxy, {"memory": 8})
+    assert len(blue.requests) == 40
+
+
+async def test_status_shows_the_shadow_beside_the_real_one(sluice: Factory, origin: Factory, api: Api) -> None:
+    blue, green = await origin(), await origin(answer=BUSY)
+    proxy = await sluice(config(blue.address, green.address, extra="workers: 2"))
+    for _ in range(10):
+        await proxy.ask(GET)
+    await until_numbers(api, proxy, {"real 2xx": 10, "shadow 5xx": 10})
+    (mirror,) = (await api(proxy)("GET", "/v1/status")).body["traffic"]["mirrors"]
+    assert (mirror["service"], mirror["pool"], mirror["skipped"]) == ("shop", "green", {})
+    assert (mirror["real"]["statuses"], mirror["shadow"]["statuses"]) == ({"2xx": 10}, {"5xx": 10})
+    for words in (["status"], ["top"]):
+        told = await asyncio.to_thread(
+            subprocess.run,
+            [sys.executable, "-P", "-m", "proxy", *words, "--admin", f"http://127.0.0.1:{proxy.admin_port}"],
+            capture_output=True, text=True, timeout=60, check=True,
+        )  # fmt: skip
+        wanted = {"status": r"mirror shop to green: real 10 2xx, median [\d.]+ ms, 95 % [\d.]+ ms; shadow 10 5xx, ",
+                  "top": r"green: shadow +mirror"}  # fmt: skip
+        assert re.search(wanted[words[0]], told.stdout), told.stdout
 
 
 async def test_request_that_was_tried_twice_is_copied_once(

@@ -392,8 +392,7 @@ async def test_options_that_do_not_fit_are_told_with_their_place(
     assert await greeting.said() == "hello one"
 
 
-async def test_exchange_that_began_with_old_code_ends_with_it(sluice: Factory, folder: Path) -> None:
-    text = """
+WAITS = """
 import asyncio
 from dataclasses import dataclass
 from pathlib import Path
@@ -402,30 +401,47 @@ from proxy.plugins import Reply
 @dataclass
 class Waits:
     async def on_request(self, request, facts):
-        Path({folder!r}, "began").touch()
+        Path({folder!r}, "began-" + VERSION).touch()
         while not Path({folder!r}, "go").exists():
             await asyncio.sleep(0.01)
         return Reply(200, VERSION)
 
+    def close(self):
+        Path({folder!r}, "closed").open("a").write(VERSION + "\\n")
+
 VERSION = "{version}"
 """
-    (folder / "waits.py").write_text(text.format(folder=str(folder), version="old"))
-    proxy = await sluice(
+
+
+async def test_exchange_that_began_with_old_code_ends_with_it_and_only_then_is_that_closed(
+    sluice: Factory, greeting: Greeting, folder: Path
+) -> None:
+    def write(version: str) -> None:
+        (folder / "waits.py").write_text(WAITS.format(folder=str(folder), version=version))
+
+    async def until(holds: Callable[[], bool]) -> None:
+        async with asyncio.timeout(10):
+            while not holds():
+                await asyncio.sleep(0.01)
+
+    write("one")
+    proxy = greeting.proxy = await sluice(
         f"plugins: {{path: {folder}}}\nroutes:\n  - respond: {{status: 204}}\n"
         '    filters: [{plugin: {use: "waits:Waits", timeout: 30s}}]\n'
     )
     early, late = await proxy.connect(), await proxy.connect()
     await early.send(get("/"))
-    async with asyncio.timeout(10):
-        while not (folder / "began").exists():
-            await asyncio.sleep(0.01)
-    (folder / "waits.py").write_text(text.format(folder=str(folder), version="new"))
-    greeting = Greeting(sluice, folder)
-    greeting.proxy = proxy
-    assert (await greeting.reload())[0] == 200
+    await until((folder / "began-one").exists)
+    for version in ("two", "three"):
+        write(version)
+        assert (await greeting.reload())[0] == 200
+    await until(lambda: greeting.closed() == ["two"])  # which nobody has met; "one" still works
     await late.send(get("/"))
+    await until((folder / "began-three").exists)
+    assert greeting.closed() == ["two"]
     (folder / "go").touch()
-    assert ((await early.response()).body, (await late.response()).body) == (b"old", b"new")
+    assert ((await early.response()).body, (await late.response()).body) == (b"one", b"three")
+    await until(lambda: greeting.closed() == ["two", "one"])
     for each in (early, late):
         await each.close()
 

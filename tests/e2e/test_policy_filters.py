@@ -1,4 +1,4 @@
-"""Filters of policy on a running proxy: cors, fault, ip_allow, maintenance, max_body, security_headers."""
+"""Filters of policy on a running proxy: cors, fault, ip_allow, maintenance, max_body, rewrite, security_headers."""
 
 import asyncio
 import re
@@ -156,6 +156,26 @@ async def test_security_headers_are_added_to_what_the_origin_has_not_set(filtere
     assert secure.one(b"referrer-policy") == b"no-referrer"
     assert secure.one(b"permissions-policy") is None
     assert (await proxy.ask(get())).one(b"strict-transport-security") is None
+
+
+# -- rewrite
+
+REWRITES = [
+    ("[{rewrite: {prefix: {/api: /v2, /a: /web}, host: api.internal}}]", "/api/a%20b?q=/api", "/v2/a%20b?q=/api"),
+    ("[{rewrite: {prefix: {/api: /v2}}}]", "/apiary", "/apiary"),
+    ("[{rewrite: {path: /new}}, {rewrite: {prefix: {/new: /newer}}}]", "/a?b", "/newer?b"),
+]
+
+
+@pytest.mark.parametrize(("filters", "asked", "seen"), REWRITES)
+async def test_rewrite_changes_what_the_origin_is_asked_for(
+    filtered: Factory, filters: str, asked: str, seen: str
+) -> None:
+    proxy, back = await filtered(filters)
+    assert (await proxy.ask(get(asked))).status == 200
+    (request,) = back.requests
+    assert request.start == f"GET {seen} HTTP/1.1".encode()
+    assert request.one(b"host") == (b"api.internal" if "host" in filters else b"a")
 
 
 # -- maintenance

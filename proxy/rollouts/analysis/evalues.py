@@ -44,7 +44,7 @@ def conditional(share: float, candidate: int, stable: int, ratio: float, against
     The likelihood ratio of the events' origin, given that they happened: what both fail by together cancels (Lindon
     and Malek, "Anytime-Valid Inference for Multinomial Count Data", 2022).
     """
-    if not 0 < share < 1:
+    if not 0 < share < 1 or not (candidate or stable):
         return 0.0  # where one of the two gets nothing, an event's origin says nothing
     one, other = candidates_part(share, ratio), candidates_part(share, against)
     return candidate * log(one / other) + stable * log((1 - one) / (1 - other))
@@ -91,11 +91,15 @@ def upper(bad: int, requests: int, alpha: float) -> float:
     return high
 
 
-def uneven(share: float, candidate: int, stable: int) -> float:
-    """Against "each request is the candidate's with a probability of exactly `share`": a beta mixture around it."""
+def uneven(share: float, candidate: float, stable: float, prior: float = _PRIOR) -> float:
+    """Against "each request is the candidate's with a probability of exactly `share`": a beta mixture around it.
+
+    `prior` is how many draws' worth it knows. It is the Dirichlet mixture of Lindon and Malek (2022) for two, and the
+    beta-binomial one of Howard et al. ("Time-uniform, nonparametric, nonasymptotic confidence sequences", 2021).
+    """
     if not 0 < share < 1:
         return 0.0
-    a, b = _PRIOR * share, _PRIOR * (1 - share)
+    a, b = prior * share, prior * (1 - share)
     seen = _beta(a + candidate, b + stable) - _beta(a, b)
     return seen - candidate * log(share) - stable * log1p(-share)
 

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Final, Literal
 
 from proxy.core.units import Seconds
-from proxy.rollouts.step import STEPS, Abort, Act, Answer, Job, Moment, Next, Pause, Result, Stay
+from proxy.rollouts.step import STEPS, Abort, Act, Answer, Job, Moment, Next, Pause, Result, SetSplit, Stay
 from proxy.rollouts.waves import Amount, amount_of
 
 _URL: Final = re.compile(r"https?://[^\s/?#]+[!-~]*")
@@ -69,7 +69,8 @@ class Wave:
             raise ValueError("deadline and proven_within are times to wait; write them like 30s")
 
     def begin(self) -> tuple[Act, ...]:
-        return ()
+        """The split stays as it is, and a new time begins for the judge."""
+        return (SetSplit(1.0),)
 
     def look(self, moment: Moment) -> Answer:
         failed = [each for each in moment.results.values() if not each.ok]

@@ -2,10 +2,13 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 from proxy.core.registry import Registry
 from proxy.http1.facts import Facts
+
+if TYPE_CHECKING:
+    from proxy.flags.definitions import FlagSet
 
 Test = Callable[[Facts], bool]
 
@@ -20,12 +23,13 @@ class Place:
     """Where a match stands: its route's name, who the route's service says is asking, and the source of chance.
 
     `identity` gives the sticky identity of a request, or None where it has none (yet). `chance` gives numbers
-    in [0, 1).
+    in [0, 1). `flags` are those of the configuration; None where it has none.
     """
 
     route: str | None
     chance: Callable[[], float]
     identity: Callable[[Facts], bytes | None] = by_chance
+    flags: "FlagSet | None" = None
 
 
 class Match(Protocol):

@@ -105,7 +105,7 @@ def test_url_of_a_service_is_encoded() -> None:
 
 def _status(requests: int, errors: int, seconds: float) -> dict[str, Any]:
     pool = {"service": "shop", "pool": "blue", "requests": requests, "errors": errors, "seconds": seconds}
-    return {"traffic": {"pools": [{**pool, "in_flight": 4, "tunnels": 1}]}}
+    return {"traffic": {"pools": [{**pool, "in_flight": 4, "tunnels": 1}], "mirrors": []}}
 
 
 RATES: list[tuple[Any, Any, tuple[str, ...]]] = [
@@ -121,6 +121,37 @@ def test_rates_are_differences_and_never_negative(before: Any, after: Any, expec
     blue, canary = rows(before, after, [SERVICE], 2.0)
     assert blue == ("shop", "blue", "99.5 %", "active", *expected, "4", "1", "1 up, 1 draining")
     assert canary == ("shop", "canary", "0.5 %", "active", "-", "-", "-", "0", "0", "")
+
+
+def _side(ok: int, failed: int, seconds: float) -> dict[str, Any]:
+    return {"statuses": {"2xx": ok, "5xx": failed}, "seconds": seconds, "median": 0.0031, "slowest": 0.0099}
+
+
+def _mirrored(real: dict[str, Any], shadow: dict[str, Any]) -> dict[str, Any]:
+    mirror = {"service": "shop", "pool": "canary", "real": real, "shadow": shadow, "skipped": {"body": 3, "full": 1}}
+    return {"traffic": {"pools": [], "mirrors": [mirror]}}
+
+
+def test_mirror_shows_the_shadow_beside_the_real_one() -> None:
+    (mirror,) = _mirrored(_side(118, 0, 1.0), _side(112, 6, 1.0))["traffic"]["mirrors"]
+    assert printing.mirror(mirror) == (
+        "shop to canary: real 118 2xx, 0 5xx, median 3.1 ms, 95 % 9.9 ms; shadow 112 2xx, 6 5xx, median 3.1 ms,"
+        " 95 % 9.9 ms; not copied: 3 body, 1 full"
+    )
+    none = {"statuses": {}, "seconds": 0.0, "median": None, "slowest": None}
+    assert printing.mirror({**mirror, "real": none, "shadow": none, "skipped": {}}) == (
+        "shop to canary: real none; shadow none"
+    )
+
+
+def test_mirror_has_a_row_for_each_side() -> None:
+    before = _mirrored(_side(10, 0, 1.0), _side(8, 2, 2.0))
+    after = _mirrored(_side(20, 0, 1.1), _side(14, 6, 2.5))
+    assert rows(before, after, [], 2.0) == [
+        ("shop", "canary: real", "", "mirror", "5.0", "0.0", "10.0 ms", "", "", ""),
+        ("shop", "canary: shadow", "", "mirror", "5.0", "2.0", "50.0 ms", "", "", ""),
+    ]
+    assert rows(None, after, [], 2.0)[1][4:7] == ("-", "-", "-")
 
 
 def test_what_is_left_of_a_drain_is_counted() -> None:

@@ -109,7 +109,7 @@ MISTAKES = [
         "x: 1",
         [
             "1:1: listeners is missing (where to listen: listeners: [{bind: 127.0.0.1:8080}])",
-            "1:1: unknown key 'x' (there is listeners, admin, status, workers, store, cookie_keys, shutdown, restart, dns, access_log, plugins, services, filters, rollouts, routes)",
+            "1:1: unknown key 'x' (there is listeners, admin, status, workers, store, cookie_keys, shutdown, restart, dns, access_log, plugins, services, filters, flags, flag_rules, flag_settings, …)",
         ],
     ),
     (
@@ -127,10 +127,10 @@ MISTAKES = [
     ),
     (
         "listeners: [{bind: 127.0.0.1:8080}]",
-        "listeners: [{bind: 127.0.0.1:8080}]\nflag_settings: {}\nflags: {}\nworkers: 0\naccess_log: [1]\nadmin: {token: '', hosts: [a/b]}",
+        "listeners: [{bind: 127.0.0.1:8080}]\nflag_settings: {public: [x]}\nflags: {flagz: {}}\nworkers: 0\naccess_log: [1]\nadmin: {token: '', hosts: [a/b]}",
         [
-            "2:1: unknown key 'flag_settings' (not in this version)",
-            "3:1: unknown key 'flags' (not in this version)",
+            "2:26: there is no flag 'x' (there is none)",
+            "3:9: unknown key (there is flags, metadata, $evaluators, $schema)",
             "4:10: '0' is not between 1 and 1024",
             "5:13: a mapping belongs here, not a list (write key: value, one to a line, or {key: value})",
             "6:16: the secret is empty, or holds more than printable ASCII (make one: openssl rand -hex 32)",

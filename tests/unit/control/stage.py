@@ -5,10 +5,11 @@ from collections.abc import Callable, Coroutine, Mapping
 from typing import Any
 
 from proxy.config.load import load_text
-from proxy.control.conductor import Conductor, Stage
+from proxy.control.conductor import Conductor
 from proxy.control.control import Control, Who, World
 from proxy.control.fleet import Change, Outcome, WorkerView
 from proxy.control.journal import Event, Journal
+from proxy.control.rollout_stage import Stage
 from proxy.control.state import State
 from proxy.rollouts.plan import Plan
 from proxy.rollouts.step import Job, Result
@@ -127,7 +128,7 @@ class Doers:
 
 
 class Theatre:
-    """A control and a conductor. `unusable` has endpoints that take no requests."""
+    """A control and a conductor. `unusable` has endpoints that take no requests, `secret` is told nowhere."""
 
     def __init__(self, file: Document, before: "Theatre | None" = None) -> None:
         self.time = before.time if before else Time()
@@ -139,6 +140,7 @@ class Theatre:
         self.callbacks: list[tuple[float, Callable[[], None]]] = []
         self.cut: list[tuple[str, str]] = []
         self.problems: list[str] = []
+        self.secret = "no such text"
         self.file = file
         world = World(
             fleet=self.workers,
@@ -163,6 +165,7 @@ class Theatre:
                 later=self._later,
                 cut=self._cut,
                 persist=self._persist,
+                discreet=lambda text: text.replace(self.secret, "***"),
             )
         )
 

@@ -1,15 +1,14 @@
 """The conductor: what people and controllers do to rollouts while they run, and that none of it goes unseen."""
 
 import asyncio
-import dataclasses
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
 import msgspec
 import pytest
 
-from proxy.control.conductor import MOST_POSTED, Stage
 from proxy.control.refusal import Refusal
+from proxy.control.rollout_book import MOST_POSTED
 from proxy.rollouts.spec import RolloutSpec
 from proxy.rollouts.step import Result
 from tests.unit.control.stage import WHO, Theatre, document
@@ -42,18 +41,18 @@ async def test_failure_in_one_look_pauses_that_rollout_and_looks_go_on(theatre: 
     found = await theatre()
     await found.conductor.start("r", WHO)
     await found.looks()
-    live = found.conductor.find("r")[1]
+    live = found.conductor.book.find("r")[1]
     assert live is not None
     broken, live.judge = live.judge, None  # type: ignore[assignment]
     await found.looks()
-    view = found.conductor.find("r")[1]
+    view = found.conductor.book.find("r")[1]
     assert view is not None
     assert (view.run.state, view.run.reason[:22]) == ("paused", "it could not be looked")
     live.judge = broken
     await found.conductor.signal("r", "resume", WHO)
     found.traffic((400, 400), (4000, 0))
     await found.looks()
-    assert found.conductor.view("r").state == "aborted"
+    assert found.conductor.book.view("r").state == "aborted"
 
 
 async def test_service_that_is_gone_at_a_start_pauses(theatre: Begun) -> None:
@@ -64,10 +63,10 @@ async def test_service_that_is_gone_at_a_start_pauses(theatre: Begun) -> None:
     gone = msgspec.structs.replace(found.control.file, services=(), routes=(), rollouts=())
     await found.control.take_file(gone, by="start")
     await found.looks()
-    view = found.conductor.view("r")
+    view = found.conductor.book.view("r")
     assert (view.state, "shop" in view.reason) == ("paused", True)
     await found.conductor.signal("r", "abort", WHO)
-    assert found.conductor.view("r").state == "aborted"
+    assert found.conductor.book.view("r").state == "aborted"
 
 
 @pytest.mark.parametrize("left", [b"", b"\xc1", b"\x92\x91\x01\x90"])
@@ -84,7 +83,7 @@ async def test_what_cannot_be_read_lets_go_of_the_service_and_says_so(theatre: B
     assert (not left) or any("cannot be read" in each for each in found.conductor.problems())
     await found.control.reset("shop", WHO)
     await found.conductor.start("r", WHO)
-    assert found.conductor.view("r").state == "running"
+    assert found.conductor.book.view("r").state == "running"
 
 
 async def test_plan_of_another_version_pauses_and_goes_nowhere(theatre: Begun) -> None:
@@ -96,8 +95,8 @@ async def test_plan_of_another_version_pauses_and_goes_nowhere(theatre: Begun) -
     found = await theatre(before=first)
     await found.looks()
     for _ in range(2):
-        assert found.conductor.view("r").state == "paused"
-        assert "cannot be gone on with" in found.conductor.view("r").reason
+        assert found.conductor.book.view("r").state == "paused"
+        assert "cannot be gone on with" in found.conductor.book.view("r").reason
         for verb in ("resume", "promote"):
             with pytest.raises(Refusal, match="cannot be gone on with"):
                 await found.conductor.signal("r", verb, WHO)  # type: ignore[arg-type]
@@ -119,7 +118,7 @@ async def test_controller_killed_between_a_split_and_its_run_goes_on(theatre: Be
     first.kept.rollouts = before
     found = await theatre(before=first)
     await found.looks()
-    assert found.conductor.view("r").state == "running"
+    assert found.conductor.book.view("r").state == "running"
     assert found.split() == {"blue": 90, "canary": 10}
 
 
@@ -132,7 +131,7 @@ async def test_controller_killed_between_an_abort_and_its_split_takes_it_back(th
     first.kept.state = state
     found = await theatre(before=first)
     await found.looks()
-    assert (found.conductor.view("r").state, found.split()) == ("aborted", {"blue": 100})
+    assert (found.conductor.book.view("r").state, found.split()) == ("aborted", {"blue": 100})
     assert found.control.state.courses == {}
 
 
@@ -148,7 +147,7 @@ async def test_abort_is_kept_before_its_split_is_in_force(theatre: Begun) -> Non
     await asyncio.gather(aborting, return_exceptions=True)
     found = await theatre(before=first)
     await found.looks()
-    assert (found.conductor.view("r").state, found.split()) == ("aborted", {"blue": 100})
+    assert (found.conductor.book.view("r").state, found.split()) == ("aborted", {"blue": 100})
 
 
 # -- splits of others
@@ -161,14 +160,14 @@ async def test_same_split_by_hand_pauses_too_as_nothing_is_counted(theatre: Begu
     await found.looks()
     await found.control.split("shop", shares, WHO)
     await found.looks()
-    assert found.conductor.view("r").state == "paused"
-    assert found.conductor.view("r").reason == "the split was changed by hand"
+    assert found.conductor.book.view("r").state == "paused"
+    assert found.conductor.book.view("r").reason == "the split was changed by hand"
     await found.conductor.signal("r", "resume", WHO)
     await found.looks()
-    assert found.conductor.view("r").state == "running"
+    assert found.conductor.book.view("r").state == "running"
     found.traffic((400, 400), (4000, 0))
     await found.looks()
-    assert found.conductor.view("r").state == "aborted"
+    assert found.conductor.book.view("r").state == "aborted"
 
 
 async def test_edit_waits_also_where_the_rollouts_split_was_the_files(theatre: Begun) -> None:
@@ -179,7 +178,7 @@ async def test_edit_waits_also_where_the_rollouts_split_was_the_files(theatre: B
     await found.control.take_file(edited)
     await found.looks()
     assert found.split() == {"blue": 100}
-    assert "edited in the file" in found.conductor.view("r").reason
+    assert "edited in the file" in found.conductor.book.view("r").reason
     await found.conductor.signal("r", "abort", WHO)
     assert found.split() == {"blue": 60, "canary": 40}
 
@@ -193,7 +192,7 @@ async def test_retry_wants_what_start_wants(theatre: Begun) -> None:
     with pytest.raises(Refusal, match="must have all of the traffic") as refused:
         await found.conductor.signal("r", "retry", WHO)
     assert refused.value.status == 409
-    assert (found.conductor.view("r").state, found.split()) == ("aborted", {"red": 100})
+    assert (found.conductor.book.view("r").state, found.split()) == ("aborted", {"red": 100})
 
 
 @pytest.mark.parametrize("verb", ["undo", "abort"])
@@ -201,14 +200,14 @@ async def test_succeeded_one_stays_so_where_it_cannot_be_taken_back(theatre: Beg
     found = await theatre("[flip]")
     await found.conductor.start("r", WHO)
     await found.looks()
-    assert found.conductor.view("r").state == "succeeded"
+    assert found.conductor.book.view("r").state == "succeeded"
     found.workers.refuses = ("no",)
     with pytest.raises(Refusal):
         await found.conductor.signal("r", verb, WHO)
-    assert (found.conductor.view("r").state, found.split()) == ("succeeded", {"canary": 100})
+    assert (found.conductor.book.view("r").state, found.split()) == ("succeeded", {"canary": 100})
     found.workers.refuses = ()
     await found.conductor.signal("r", verb, WHO)
-    assert (found.conductor.view("r").state, found.split()) == ("aborted", {"blue": 100})
+    assert (found.conductor.book.view("r").state, found.split()) == ("aborted", {"blue": 100})
 
 
 # -- jobs
@@ -242,7 +241,7 @@ async def test_harm_while_stable_drains_takes_the_traffic_back(theatre: Begun) -
     await found.control.drain("shop", "blue", None, WHO, deadline=30.0, cut=False)
     found.traffic((400, 400), (0, 0))
     await found.looks()
-    assert (found.conductor.view("r").state, found.split()) == ("aborted", {"blue": 100})
+    assert (found.conductor.book.view("r").state, found.split()) == ("aborted", {"blue": 100})
 
 
 async def test_result_that_comes_while_a_split_is_set_is_not_lost(theatre: Begun) -> None:
@@ -258,7 +257,7 @@ async def test_result_that_comes_while_a_split_is_set_is_not_lost(theatre: Begun
     found.jobs.ends["smoke"].set_result(Result(ok=True, text="fine"))
     await resuming
     await found.looks()
-    assert found.conductor.view("r").step == 2
+    assert found.conductor.book.view("r").step == 2
 
 
 async def test_gradual_abort_that_is_refused_ends_at_once(theatre: Begun) -> None:
@@ -268,11 +267,11 @@ async def test_gradual_abort_that_is_refused_ends_at_once(theatre: Begun) -> Non
     found.traffic((400, 400), (400, 0))
     await found.looks()
     await found.go_by(2)
-    assert (found.conductor.view("r").state, found.split()) == ("aborting", {"blue": 55, "canary": 45})
+    assert (found.conductor.book.view("r").state, found.split()) == ("aborting", {"blue": 55, "canary": 45})
     found.workers.refuses = ("no",)
     applied = found.workers.applied
     await found.go_by(1)
-    assert (found.conductor.view("r").state, found.workers.applied - applied) == ("aborted", 2)
+    assert (found.conductor.book.view("r").state, found.workers.applied - applied) == ("aborted", 2)
 
 
 async def test_gradual_abort_waits_for_stable(theatre: Begun) -> None:
@@ -284,10 +283,10 @@ async def test_gradual_abort_waits_for_stable(theatre: Begun) -> None:
     await found.go_by(2)
     found.unusable.add(("shop", "blue"))
     await found.go_by(60)
-    assert (found.conductor.view("r").state, found.split()) == ("aborting", {"blue": 55, "canary": 45})
+    assert (found.conductor.book.view("r").state, found.split()) == ("aborting", {"blue": 55, "canary": 45})
     found.unusable.clear()
     await found.go_by(30)
-    assert (found.conductor.view("r").state, found.split()) == ("aborted", {"blue": 100})
+    assert (found.conductor.book.view("r").state, found.split()) == ("aborted", {"blue": 100})
 
 
 async def test_pending_one_can_be_aborted_and_is_retried(theatre: Begun) -> None:
@@ -297,7 +296,7 @@ async def test_pending_one_can_be_aborted_and_is_retried(theatre: Begun) -> None
         await found.conductor.start("r", WHO)
     await found.conductor.signal("r", "retry", WHO)
     await found.looks()
-    assert (found.conductor.view("r").state, found.split()) == ("running", {"blue": 90, "canary": 10})
+    assert (found.conductor.book.view("r").state, found.split()) == ("running", {"blue": 90, "canary": 10})
 
 
 @pytest.mark.parametrize("step", ["{mirror: 10m}", "{holdback: {time: 10m}}"])
@@ -322,7 +321,7 @@ async def test_paused_one_gives_up_a_dead_candidate(theatre: Begun) -> None:
     await found.conductor.signal("r", "pause", WHO)
     found.unusable.add(("shop", "canary"))
     await found.go_by(31)
-    assert (found.conductor.view("r").state, found.split()) == ("aborted", {"blue": 100})
+    assert (found.conductor.book.view("r").state, found.split()) == ("aborted", {"blue": 100})
 
 
 # -- what others hear of it
@@ -341,7 +340,7 @@ async def test_verdict_and_alarm_are_told_once_each(theatre: Begun) -> None:
     assert [each["event"] for each in found.jobs.told] == ["start", "step", "verdict", "alarm"]
     (problem,) = found.conductor.problems()
     assert "canary was to get 0.1 of the requests and got 0.5" in problem
-    assert found.conductor.view("r").alarm in problem
+    assert found.conductor.book.view("r").alarm in problem
     found = await theatre(before=found)
     await found.looks()
     assert found.kinds().count("rollout_alarm") == 1
@@ -358,27 +357,22 @@ async def test_harm_is_told_with_its_sentence(theatre: Begun) -> None:
     texts = [event.text for event in found.kept.journal if event.kind == "rollout_verdict"]
     assert len(texts) == 1
     assert texts[0].startswith("r: harm: canary fails ")
-    assert any("canary fails" in line.text for line in found.conductor.view("r").log)
+    assert any("canary fails" in line.text for line in found.conductor.book.view("r").log)
 
 
 async def test_secrets_of_steps_are_told_nowhere_and_still_work(theatre: Begun) -> None:
     found = await theatre("[{smoke: {path: /s3cret-path}}, {header: {headers: {x-key: s3cret-path}}}, approve]")
-    found.conductor._stage = with_secret(found)
+    found.secret = "s3cret-path"
     await found.conductor.start("r", WHO)
     await found.looks()
     found.jobs.ends["smoke"].set_result(Result(ok=True, text="GET /s3cret-path is fine"))
     await found.looks()
     assert found.jobs.begun[0].options["path"] == "/s3cret-path"
-    shown = (found.conductor.view("r"), found.conductor.plan_view("r"), found.kept.journal, found.jobs.told)
+    shown = (found.conductor.book.view("r"), found.conductor.book.plan_view("r"), found.kept.journal, found.jobs.told)
     assert b"s3cret" not in msgspec.json.encode(shown)
     assert b"***" in msgspec.json.encode(shown)
     found = await theatre(before=found)
-    assert "s3cret-path" in str(found.conductor.plan("r").steps)
-
-
-def with_secret(found: Theatre) -> Stage:
-    """The same stage, where a text is secret."""
-    return dataclasses.replace(found.conductor._stage, discreet=lambda text: text.replace("s3cret-path", "***"))
+    assert "s3cret-path" in str(found.conductor.book.plan("r").steps)
 
 
 async def test_numbers_tell_what_a_run_is_judged_by(theatre: Begun) -> None:
@@ -409,7 +403,7 @@ async def test_posted_rollouts_are_bounded(theatre: Begun) -> None:
         await found.conductor.add(RolloutSpec(f"p{number}", "shop", "blue", "canary"), WHO)
         if number == 0:
             await found.conductor.start("p0", WHO)
-    names = found.conductor.names()
+    names = found.conductor.book.names()
     assert len(names) == MOST_POSTED + 1
     assert "p0" in names  # it is under way
     assert "p1" not in names
@@ -423,8 +417,8 @@ async def test_rollouts_that_stand_nowhere_any_more_are_forgotten(theatre: Begun
         await found.conductor.add(spec, WHO)
         await found.conductor.start(spec.name, WHO)
         await found.conductor.signal(spec.name, "abort", WHO)
-        found.conductor._added.clear()
-    names = found.conductor.names()
+        found.conductor.book.added.clear()
+    names = found.conductor.book.names()
     assert "p29" in names
     assert "p0" not in names
     assert len(names) <= 23
@@ -436,9 +430,9 @@ async def test_failure_in_a_look_while_aborting_takes_all_back(theatre: Begun) -
     await found.looks()
     found.traffic((400, 400), (400, 0))
     await found.looks()
-    assert found.conductor.view("r").state == "aborting"
-    live = found.conductor.find("r")[1]
+    assert found.conductor.book.view("r").state == "aborting"
+    live = found.conductor.book.find("r")[1]
     assert live is not None
     live.judge = None  # type: ignore[assignment]
     await found.go_by(1)
-    assert (found.conductor.view("r").state, found.split()) == ("aborted", {"blue": 100})
+    assert (found.conductor.book.view("r").state, found.split()) == ("aborted", {"blue": 100})

@@ -72,13 +72,13 @@ async def test_guard_goes_on_with_its_window_in_the_next_controller(theatre: Beg
     found = await theatre(keys, first)
     found.traffic((20, 3), (180, 27))
     await found.looks()
-    assert found.conductor.view("r").reason == "canary fails 10.9 % of 110 in 1m, more than 10%"
+    assert found.conductor.book.view("r").reason == "canary fails 10.9 % of 110 in 1m, more than 10%"
 
 
 async def test_evidence_that_cannot_be_read_is_counted_from_nothing(theatre: Begun) -> None:
     found = await theatre("steps: [{split: 10%}, {bake: 1h}]")
-    plan = found.conductor.plan("r")
-    spec = found.conductor.specs()["r"]
+    plan = found.conductor.book.plan("r")
+    spec = found.conductor.book.specs()["r"]
     run = Run(name="r", number=1, state="running", phase="step", step=1, asked=5_000, started=1.0)
     live = revived(Kept(run, spec, "shop", "blue", "canary", to_data(plan), b"\xc1"), 2.0)
     assert (live.run.state, live.run.asked) == ("paused", None)

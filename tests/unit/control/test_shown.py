@@ -6,12 +6,17 @@ import pytest
 
 from proxy.control.shown import overrides, pool_views, traffic
 from proxy.control.state import Drain, EndpointOverride, SplitOverride, State
+from proxy.control.views import MirrorSide
 from proxy.snapshot.document import Endpoint, Pool, Service
-from proxy.telemetry.report import Durations, EndpointReport, PoolReport, WorkerReport
+from proxy.telemetry.counters import MirrorCounters
+from proxy.telemetry.report import Durations, EndpointReport, MirrorReport, PoolReport, WorkerReport
+from proxy.telemetry.report import MirrorSide as Side
 
 
-def _worker(*endpoints: EndpointReport, pools: tuple[PoolReport, ...] = ()) -> WorkerReport:
-    return WorkerReport(pools, endpoints, (1, 0, 0, 0, 0, 0), {}, {"127.0.0.1:80": 2}, 0)
+def _worker(
+    *endpoints: EndpointReport, pools: tuple[PoolReport, ...] = (), mirrors: tuple[MirrorReport, ...] = ()
+) -> WorkerReport:
+    return WorkerReport(pools, endpoints, (1, 0, 0, 0, 0, 0), {}, {"127.0.0.1:80": 2}, 0, mirrors)
 
 
 def _report(
@@ -99,7 +104,22 @@ def test_traffic_is_summed_over_workers() -> None:
     (blue,) = found.pools
     assert (blue.requests, blue.errors, blue.seconds, blue.retries) == (30, 12, 3.0, 2)
     assert (blue.in_flight, blue.tunnels) == (2, 1)
-    assert traffic([]).pools == ()
+    assert (traffic([]).pools, traffic([]).mirrors) == ((), ())
+
+
+def test_mirrors_are_summed_over_workers_with_both_sides_beside_each_other() -> None:
+    counters = MirrorCounters("shop", "green")
+    counters.compared((200, 0.1), (0, 3.0))
+    counters.compared((404, 0.2), (503, 1.0))
+    sides = [Side(tuple(each.requests), Durations.of(each.duration)) for each in (counters.real, counters.shadow)]
+    mirrors = (MirrorReport("shop", "green", *sides, {"full": 2}),)
+    (found,) = traffic([_worker(mirrors=mirrors), _worker(mirrors=mirrors)]).mirrors
+    assert (found.service, found.pool, found.skipped) == ("shop", "green", {"full": 4})
+    assert (found.real.statuses, found.shadow.statuses) == ({"2xx": 2, "4xx": 2}, {"5xx": 4})
+    assert (found.real.seconds, found.shadow.seconds) == (pytest.approx(0.6), 8.0)
+    assert (found.real.median, found.real.slowest) == (pytest.approx(0.1, rel=0.05), pytest.approx(0.2, rel=0.05))
+    nothing = traffic([_worker(mirrors=(MirrorReport("shop", "green", *[Side((0,) * 6, Durations({}, 0.0))] * 2),))])
+    assert nothing.mirrors[0].shadow == MirrorSide({}, 0.0, None, None)
 
 
 def test_overrides_are_split_endpoints_and_drains() -> None:

@@ -3,6 +3,7 @@
 import asyncio
 import gc
 from collections.abc import Callable
+from math import inf
 from typing import Any
 
 import pytest
@@ -204,6 +205,54 @@ def test_body_beyond_the_cap_is_not_copied(mirrored: Any, length: int) -> None:
     it.answer(exchange)
     assert (it.shadow.sent, it.without, it.pairs) == ([], {"body": 1}, ([], []))
     assert (it.real.bodies, it.stage.client.status) == ([b"abcdefg"], 200)
+
+
+def test_bodies_of_all_copies_together_are_bounded(mirrored: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("proxy.dataplane.shadow.MOST_HELD", 10)
+    it = mirrored({"methods": ("POST",)})
+    it.answer(it.begin(b"POST", 6, b"abcdef", True))  # six bytes, held until its copy has ended
+    second = it.begin(b"POST", CHUNKED, b"ghij", False)
+    assert it.plane.shadows.held == 10
+    second.request_data(b"k")
+    assert it.plane.shadows.held == 6
+    second.request_end(b"")
+    it.turn()
+    assert (it.without, it.real.bodies) == ({"memory": 1}, [b"abcdef", b"ghijk"])
+    it.answer(second)
+    it.answer(it.copy)
+    assert it.plane.shadows.held == 0
+    it.answer(it.begin(b"POST", 10, b"0123456789", True))
+    it.answer(it.copy)
+    assert (it.plane.shadows.held, it.pairs) == (0, ([2, 2], [2, 2]))
+
+
+ENDS = [
+    (lambda _it, real: real.abandon(), False),
+    (lambda it, real: it.answer(real), False),
+    (lambda _it, real: [real.request_data(b"x" * 9), real.request_end(b"")], False),
+    (lambda it, _real: it.plane.shadows.close(), True),
+    (lambda it, _real: it.copy.attempt_failed(ConnectFailed(), False), True),
+    (lambda it, _real: it.copy.expire(inf), True),
+]
+
+
+@pytest.mark.parametrize(("end", "is_whole"), ENDS)
+def test_body_is_let_go_however_it_ends(mirrored: Any, end: Any, is_whole: bool) -> None:
+    it = mirrored({"methods": ("POST",), "body": 8})
+    it.stage.client.drains = False
+    it.stage.next_client = lambda: it.stage.client
+    real = it.begin(b"POST", 4 if is_whole else CHUNKED, b"body", is_whole)
+    assert it.plane.shadows.held == 4
+    end(it, real)
+    it.turn()
+    assert it.plane.shadows.held == 0
+
+
+def test_copy_that_cannot_be_sent_holds_nothing(mirrored: Any) -> None:
+    it = mirrored({"methods": ("POST",)})
+    it.shadow.endpoint.shared.limits = PoolLimits(connections=1)
+    it.begin(b"POST", 4, b"body", True)
+    assert (it.plane.shadows.held, it.without) == (0, {"full": 1})
 
 
 # -- what is counted

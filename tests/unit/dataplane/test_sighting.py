@@ -16,7 +16,7 @@ from proxy.filters.site import Site
 from proxy.pools.endpoint import Signal
 from proxy.snapshot.compile import compile_snapshot
 from proxy.snapshot.document import Endpoint, Limits, Plugin, Pool, Retry, Timeouts
-from proxy.telemetry.evidence import Cell, Watch
+from proxy.telemetry.evidence import Cell, CellSeen, Watch, decode
 
 A, B = "127.0.0.1:1", "127.0.0.1:2"
 WATCH = Watch(run="r#1", epoch=1, step=0, stable="blue", candidate="canary", slower_than=(2.0, 0.5))
@@ -292,3 +292,85 @@ def test_wheel_looks_no_more_once_there_is_nothing_to_find(make: Any) -> None:
     stage.plane.fine.tick(at[0])
     assert sighting.scheduled == inf
     assert _cell(stage).slow == [0, 0]
+
+
+ROLLING = replace(WATCH, stable="blue", candidate="blue")
+
+
+def _rolling(make: Any, updated: tuple[str, ...] = (A,), **service: Any) -> Any:
+    """Two endpoints, of which A is updated; by its chance of a half, B is drawn."""
+    blue = Pool("blue", (Endpoint(A), Endpoint(B)), updated=updated)
+    return _made(make, pools=(blue,), watch=ROLLING, **service)
+
+
+def _told(stage: Any) -> list[CellSeen]:
+    seeing = stage.plane.snapshot.services["shop"].watched.cohort("blue", True, 1).seeing
+    return decode(seeing.tell())
+
+
+def _cohort(stage: Any, *, is_updated: bool, share: int = 500) -> tuple[int, int]:
+    cell = stage.plane.snapshot.services["shop"].watched.cohort("blue", is_updated, share)
+    return cell.requests, cell.bad
+
+
+COHORTS = [((), 0, False), ((A,), 500, False), ((A, B), 1_000, True)]
+
+
+@pytest.mark.parametrize(("updated", "share", "is_updated"), COHORTS)
+def test_request_is_its_cohorts(make: Any, updated: tuple[str, ...], share: int, is_updated: bool) -> None:
+    stage = _rolling(make, updated)
+    exchange = stage.begin()
+    exchange.response(stage.head(500), b"ok", True)
+    assert _cohort(stage, is_updated=is_updated, share=share) == BAD
+    assert _cohort(stage, is_updated=not is_updated, share=share) == NONE
+    told = [each.pool for each in _told(stage)]
+    assert told == ["blue updated" if is_updated else "blue as it was"]
+
+
+def test_cohort_that_was_drawn_answers_whatever_a_retry_elsewhere_delivers(make: Any) -> None:
+    stage = _rolling(make, retry=Retry(on=("connect", "503")))
+    for failed in ("connect", "503"):
+        stage.next_client()
+        exchange = stage.begin()
+        assert exchange.endpoint.address == B
+        if failed == "connect":
+            exchange.attempt_failed(fail.ConnectFailed(), False)
+        else:
+            exchange.response(stage.head(503), b"", True)
+        assert exchange.endpoint.address == A
+        exchange.response(stage.head(200), b"ok", True)
+        assert stage.client.status == 200
+    assert _cohort(stage, is_updated=False) == (2, 2)
+    assert _cohort(stage, is_updated=True) == NONE
+
+
+def test_cohort_that_has_nothing_any_more_lets_go_and_is_not_judged_by_it(make: Any) -> None:
+    stage = _rolling(make, limits=Limits(connections=1))
+    first = stage.begin()
+    stage.next_client()
+    waiting = stage.begin()
+    endpoint = stage.servers[B].endpoint
+    endpoint.signal(Signal.EJECT)
+    endpoint.shared.refresh()
+    first.response(stage.head(200), b"ok", True)
+    assert waiting.endpoint.address == A
+    waiting.response(stage.head(500), b"ok", True)
+    assert (_cohort(stage, is_updated=False), _cohort(stage, is_updated=True)) == (GOOD, NONE)
+
+
+def test_request_that_a_route_sends_there_has_no_cohort(make: Any) -> None:
+    stage = _rolling(make)
+    route = replace(stage.document.routes[0], pool="blue")
+    stage.document = replace(stage.document, routes=(route,))
+    stage.reload()
+    stage.begin().response(stage.head(500), b"ok", True)
+    assert _cohort(stage, is_updated=False) == NONE
+
+
+def test_key_counts_once_however_often_it_fails(make: Any) -> None:
+    stage = _rolling(make, balance=Plugin("hash", {"header": "accept"}))
+    for _ in range(3):
+        stage.next_client()
+        stage.begin().response(stage.head(500), b"ok", True)
+    (seen,) = _told(stage)
+    assert (seen.bad, seen.events[0], len(seen.buckets[0]), seen.share) == (3, 0, 1, 500)

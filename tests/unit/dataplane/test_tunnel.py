@@ -56,11 +56,13 @@ class Stage:
         self.client: Any = Wire()
         self.far: Any = Wire()
         self.given_back = 0
+        self.told: list[tuple[str | None, tuple[int, int]]] = []
         self.tunnel = Tunnel(self.wheel, endpoint, idle, self._closed)
         self.tunnel.join(self.client, self.far)
 
-    def _closed(self, _tunnel: Tunnel) -> None:
+    def _closed(self, tunnel: Tunnel) -> None:
         self.given_back += 1
+        self.told.append((tunnel.reason, tunnel.passed))
 
     def until(self, end: float) -> None:
         """Let the time pass, tick by tick."""
@@ -114,3 +116,27 @@ def test_end_that_does_not_take_what_was_written_is_cut() -> None:
     stage.until(CLOSE_GRACE + 3 * TICK)
     assert stage.client.events[-1] == "abort"
     assert stage.given_back == 1
+
+
+@pytest.mark.parametrize(
+    ("end", "reason"),
+    [
+        (lambda it: [each.protocol.eof_received() for each in (it.client, it.far)], None),
+        (lambda it: it.client.protocol.connection_lost(None), None),
+        (lambda it: it.client.protocol.connection_lost(ConnectionResetError()), "client_left"),
+        (lambda it: it.far.protocol.connection_lost(ConnectionResetError()), "upstream_reset"),
+        (lambda it: it.until(IDLE + 3 * TICK), "tunnel_idle"),
+        (lambda it: it.tunnel.close(), "tunnel_cut"),
+    ],
+)
+def test_tunnel_knows_why_it_ended_and_what_has_passed(end: Any, reason: str | None) -> None:
+    stage = Stage()
+    stage.tunnel.count(1, 2)  # beside the handshake
+    stage.client.protocol.data_received(b"to the upstream")
+    stage.far.protocol.data_received(b"back")
+    end(stage)
+    assert stage.told == [(reason, (16, 6))]
+    for each in (stage.client, stage.far):
+        each.protocol.connection_lost(ConnectionResetError())  # what comes later does not count
+    assert stage.told == [(reason, (16, 6))]
+    assert stage.tunnel.reason == reason

@@ -176,3 +176,72 @@ def test_window_is_bounded_however_long(window: float) -> None:
         gathered.add(1, replace(_cell(), latency={number % 300: 1}), NOW + number * window / 1_000)
     assert gathered.evidence(NOW + window).candidate.requests >= 980
     assert len(gathered.encode()) < 15_000
+
+
+ROLLING = Plan(name="r", service="shop", stable="blue", candidate="blue", steps=())
+OLD, NEW = ROLLING.sides
+
+
+def _drawn(pool: str, share: int, requests: int, epoch: int = 0) -> CellSeen:
+    return CellSeen("r#1", epoch, pool, requests, requests, 1, (), (1,), ((),), share=share)
+
+
+def _rolled() -> Gathered:
+    gathered = Gathered("r#1", ROLLING, is_sticky=False, since=5.0)
+    gathered.watch(epoch=0, step=0, share=1.0)
+    for cell in (_drawn(OLD, 0, 50), _drawn(OLD, 250, 30), _drawn(NEW, 250, 10), _drawn(NEW, 333, 1)):
+        gathered.add(1, cell, NOW)
+    gathered.add(2, _drawn(NEW, 250, 5), NOW)
+    return gathered
+
+
+def _seen(gathered: Gathered) -> dict[tuple[int, float], tuple[int, int]]:
+    epochs = gathered.evidence(NOW).epochs
+    assert len({(each.step, each.share) for each in epochs}) == len(epochs)
+    return {(each.step, each.share): (each.stable.requests, each.candidate.requests) for each in epochs}
+
+
+def test_cohorts_are_counted_by_the_share_they_were_drawn_with() -> None:
+    assert _seen(_rolled()) == {(0, 1.0): (0, 0), (0, 0.0): (50, 0), (0, 0.25): (30, 15), (0, 0.333): (0, 1)}
+    assert (_rolled().evidence(NOW).stable.requests, _rolled().evidence(NOW).candidate.requests) == (80, 16)
+
+
+def test_each_wave_counts_anew_and_the_same_once_more_does_not() -> None:
+    gathered = _rolled()
+    gathered.watch(epoch=1, step=0, share=1.0)
+    gathered.add(1, _drawn(NEW, 250, 100, epoch=1), NOW)
+    gathered.watch(epoch=2, step=2, share=1.0)
+    gathered.add(1, _drawn(NEW, 250, 7, epoch=2), NOW)
+    gathered.add(1, _drawn(NEW, 250, 1, epoch=0), NOW)  # a worker that is late
+    assert _seen(gathered)[0, 0.25] == (30, 116)
+    assert _seen(gathered)[2, 0.25] == (0, 7)
+
+
+def test_next_controller_goes_on_with_cohorts() -> None:
+    kept = Gathered.decode(_rolled().encode(), ROLLING)
+    assert _seen(kept) == _seen(_rolled())
+    kept.watch(epoch=1, step=0, share=1.0)
+    kept.add(1, _drawn(NEW, 250, 1, epoch=1), NOW)
+    assert _seen(kept)[0, 0.25] == (30, 16)
+
+
+def test_too_many_shares_compare_nothing() -> None:
+    gathered = _rolled()
+    for step in range(1, 8):
+        gathered.watch(epoch=step, step=step, share=1.0)
+        for share in range(1, 1_000):
+            gathered.add(1, _drawn(NEW, share, 1, epoch=step), NOW)
+    seen = _seen(gathered)
+    assert len(seen) < 5_010
+    assert seen[7, 1.0] == (0, 999)
+
+
+STRANGE_SHARES = [(-5, 0.0), (5_000, 1.0)]
+
+
+@pytest.mark.parametrize(("share", "taken"), STRANGE_SHARES)
+def test_share_that_cannot_be_is_none(share: int, taken: float) -> None:
+    gathered = Gathered("r#1", ROLLING, is_sticky=False, since=5.0)
+    gathered.watch(epoch=0, step=0, share=1.0)
+    gathered.add(1, _drawn(NEW, share, 1), NOW)
+    assert _seen(gathered)[0, taken] == (0, 1)

@@ -1,0 +1,94 @@
+"""What is shown of flags: plain values that the admin API encodes, and its schema is made of."""
+
+from typing import TYPE_CHECKING, Any
+
+from msgspec import Struct
+
+from proxy.control.flag_overrides import KeptOverride, definitions
+from proxy.control.refusal import Refusal, unknown
+from proxy.flags.spec import FlagOverride
+from proxy.snapshot.document import Document
+
+if TYPE_CHECKING:
+    from proxy.filters.flagging import FlagBoard
+
+
+class FlagView(Struct, frozen=True):
+    """One flag. `override` is what somebody has set, null where its definition stands; `public`: everybody may see it.
+
+    `state`, `variants`, `default` and `targeting` are the definition's.
+    """
+
+    key: str
+    state: str
+    variants: dict[str, Any]
+    default: str | None
+    targeting: Any
+    override: FlagOverride | None
+    public: bool
+    metadata: dict[str, Any]
+    warnings: tuple[str, ...] = ()
+
+
+class EvaluationView(Struct, frozen=True):
+    """What came out for a context, and `steps`: which branch decided it, and which number of which bucket."""
+
+    key: str
+    value: Any
+    variant: str | None
+    reason: str
+    error_code: str | None
+    error: str
+    metadata: dict[str, Any]
+    steps: tuple[str, ...]
+    override: FlagOverride | None
+
+
+def flag_view(document: Document, kept: dict[str, KeptOverride], key: str, warnings: tuple[str, ...] = ()) -> FlagView:
+    """One flag; Refusal (404) where there is none."""
+    known = definitions(document.flags)
+    if key not in known:
+        raise unknown("flag", key, list(known))
+    flag, flags = known[key], document.flags
+    set_metadata = flags.document.get("metadata") or {} if flags else {}
+    return FlagView(
+        key=key,
+        state=flag["state"],
+        variants=flag["variants"],
+        default=flag.get("defaultVariant") or None,
+        targeting=flag.get("targeting") or None,
+        override=kept[key].value if key in kept else None,
+        public=flags is not None and key in flags.settings.public,
+        metadata={**set_metadata, **(flag.get("metadata") or {})},
+        warnings=warnings,
+    )
+
+
+def evaluation_view(
+    board: "FlagBoard | None", kept: dict[str, KeptOverride], key: str, context: dict[str, Any], now: float
+) -> EvaluationView:
+    """What a flag comes to for a context, and why; Refusal (404) where there is none."""
+    if board is None or key not in board.flags.flags:
+        raise unknown("flag", key, list(board.flags.flags) if board else [])
+    told = board.flags.explain(key, {**context, **board.static}, now)
+    found = told.evaluation
+    return EvaluationView(
+        key=key,
+        value=found.value,
+        variant=found.variant,
+        reason=found.reason,
+        error_code=found.error_code,
+        error=found.error,
+        metadata=dict(found.metadata),
+        steps=tuple(told.steps),
+        override=kept[key].value if key in kept else None,
+    )
+
+
+def one_of(order: FlagOverride) -> FlagOverride:
+    """The override, where it is one: exactly one thing is wanted; Refusal (400) otherwise."""
+    given = [name for name in ("variant", "percent") if getattr(order, name) is not None]
+    given += ["killed"] if order.killed else []
+    if len(given) != 1 or (order.to is not None and order.percent is None):
+        raise Refusal(400, "an override is one of {variant: on}, {percent: 25, to: on} and {killed: true}")
+    return order

@@ -1,0 +1,111 @@
+"""The wheel of a service: what a rollout sets up in it, through the control's one road, and when it is not its own."""
+
+import logging
+from collections.abc import Mapping
+from contextlib import suppress
+from typing import Any
+
+from msgspec.structs import replace
+
+from proxy.control.control import Steering, Who
+from proxy.control.refusal import Refusal
+from proxy.control.rollout_keeping import Live
+from proxy.control.rollout_stage import Stage, replace_who
+from proxy.control.rollout_telling import Telling
+from proxy.control.state import Course, Shares, same_shares
+from proxy.rollouts.plan import Plan
+from proxy.rollouts.run import ended, halted
+from proxy.snapshot.document import Plugin
+
+log = logging.getLogger("sluice")
+
+
+class Wheel:
+    """Sets splits, routes and mirrors for rollouts, and lets go of their services."""
+
+    def __init__(self, stage: Stage, telling: Telling) -> None:
+        self._stage = stage
+        self._control = stage.control
+        self.telling = telling
+
+    async def set_share(self, live: Live, share: float, who: Who, *, move: bool = False) -> None:
+        plan, epoch, step = live.plan, live.run.epoch + 1, live.run.step
+        watch = live.seen.watch(epoch=epoch, step=step, share=share, since=self._stage.clock.wall())
+        steering = Steering(replace(self.course(live), watch=watch), shares_at(plan, share), move=move)
+        await self._control.steer(plan.service, steering, who)
+        # Not of the run as it was before: a job may have ended meanwhile.
+        live.run = replace(live.run, share=share, epoch=epoch, stage=step)
+
+    async def route(self, live: Live, name: str, matches: Mapping[str, Any]) -> None:
+        course = self.course(live)
+        routes = {each: plugins for each, plugins in course.routes.items() if each != name}
+        if matches:
+            routes[name] = tuple(Plugin(kind, {"value": value}) for kind, value in matches.items())
+        await self._steer(live, replace(course, routes=routes))
+
+    async def mirror(self, live: Live, share: float, options: Mapping[str, Any]) -> None:
+        mirror = Plugin("mirror", {"pool": live.plan.candidate, "share": share, **options}) if share else None
+        await self._steer(live, replace(self.course(live), mirror=mirror))
+
+    async def _steer(self, live: Live, course: Course) -> None:
+        await self._control.steer(live.plan.service, Steering(course), self.telling.name(live))
+
+    def course(self, live: Live) -> Course:
+        plan = live.plan
+        found = self._control.state.courses.get(plan.service)
+        return found or Course(plan.name, plan.stable, plan.candidate)
+
+    def foreign(self, live: Live) -> str:
+        """Why the split is not what the run has set; empty where it is."""
+        plan = live.plan
+        control = self._control
+        course = control.state.courses.get(plan.service)
+        if course is None:
+            return f"the service {plan.service}, or a pool of it, is gone from the file"
+        override = control.state.splits.get(plan.service)
+        file = next(each.split for each in control.file.services if each.name == plan.service)
+        if override is not None and not same_shares(override.file, file):
+            return "the split was edited in the file; that takes effect when this is resumed or aborted"
+        is_ours = same_shares(control.split_of(plan.service), shares_at(plan, live.run.share))
+        if course.watch is None or not is_ours:  # also the same split: whoever set it, nothing is counted any more
+            return "the split was changed by hand"
+        return ""
+
+    async def take_wheel(self, live: Live, who: Who) -> None:
+        """The split is the run's again, whatever was done to it meanwhile."""
+        if self.foreign(live) or self.course(live).watch is None:
+            try:
+                await self.set_share(live, live.run.share, who)
+            except Refusal as refusal:
+                live.run = halted(live.run, refusal.detail, self._stage.clock.wall())
+
+    async def let_go(self, live: Live, steering: Steering, who: Who) -> None:
+        try:
+            await self._control.steer(live.plan.service, steering, replace_who(who, force=True))
+        except Refusal as refusal:
+            detail = "; ".join((refusal.detail, *refusal.problems))
+            log.error("rollout %s lets go: %s", live.run.name, detail)  # noqa: TRY400 - the service is gone
+        live.run = ended(live.run, self._stage.clock.wall())
+
+    def caught_up(self, live: Live, course: Course) -> None:
+        """A split that was set, and then there was no time to keep that it was."""
+        watch, run = course.watch, live.run
+        if watch is None or watch.run != live.seen.name or watch.epoch <= run.epoch:
+            return
+        shares = self._control.split_of(live.plan.service)
+        share = shares.get(live.plan.candidate, 0.0)
+        live.seen.watch(epoch=watch.epoch, step=watch.step, share=share)
+        live.run = replace(run, share=share, epoch=watch.epoch, stage=watch.step)
+
+    async def orphaned(self, service: str, course: Course) -> None:
+        """A rollout has this service that nothing is known of any more: it keeps its split, and is free."""
+        who = Who("sluice", force=True)
+        text = f"nothing is known of rollout {course.rollout} any more; its split stays as it is"
+        with suppress(Refusal):
+            await self._control.steer(service, Steering(None), who)
+        log.error("%s: %s", service, text)
+        self._control.note("rollout_lost", who, service=service, text=text)
+
+
+def shares_at(plan: Plan, share: float) -> Shares:
+    return {plan.stable: 1.0 - share, plan.candidate: share}
