@@ -401,7 +401,12 @@ async def _start_sluice(
     folder: Path, text: str, environ: dict[str, str] | None = None, mounted: Path | None = None
 ) -> Sluice:
     sluice = _launch(folder, text, environ or {}, mounted)
-    await sluice.ready()
+    try:
+        await sluice.ready()
+    except BaseException:
+        sluice.process.kill()  # nobody else knows of it
+        sluice.process.wait()
+        raise
     return sluice
 
 

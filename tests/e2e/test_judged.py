@@ -1,6 +1,8 @@
 """Rollouts judged on about 200 real requests per second: what is bad goes back soon, what is good goes on."""
 
 import asyncio
+import os
+import signal
 from collections.abc import Awaitable, Callable
 from statistics import median
 from typing import Any
@@ -124,3 +126,36 @@ async def test_nothing_is_promoted_without_its_own_traffic_or_by_a_failing_smoke
     view = await found.until("quiet", lambda view: "0 of 100 requests" in view["doing"])
     assert (view["state"], view["step"]) == ("running", 1)
     assert await found.split("quiet") == {"blue": 90, "canary": 10}
+
+
+AT_EASE = "timeouts: {connect: 30s}\n    health: {path: /, interval: 500ms, timeout: 10s}"
+
+
+@pytest.mark.parametrize("workers", [2, 4] if SOAK else [2])
+async def test_equal_canary_has_no_bad_event_whatever_happens_to_the_proxy(shops: Factory, workers: int) -> None:
+    rollout = Rollout("a", "[{split: 20%}, {bake: 1h}]", "{slower_than: [10s]}", AT_EASE)
+    found = await shops([rollout], Colour("blue"), Colour("canary"), workers)
+    live = found.live
+    async with live.load(2) as load:
+        assert (await found.verb("a", "start"))[0] == 200
+        await found.until("a", lambda view: view["step"] == 1)
+        for name in ("b", "c", "d"):
+            reply = f"  - {{match: {{host: {name}}}, respond: {{status: 204}}}}\n"
+            live.write(live.text().replace("rollouts:\n", f"{reply}rollouts:\n"))
+            assert (await live.call("POST", "/v1/reload"))[0] == 200
+            await load.more(50)
+        controller, (victim, *_) = live.controller(), live.workers()
+        os.kill(controller, signal.SIGKILL)
+        await live.until(lambda: live.controller() not in (None, controller))
+        await found.state("a", "running")
+        os.kill(victim, signal.SIGKILL)
+        await live.until_workers(workers, [victim])
+        old = live.workers()
+        live.process.send_signal(signal.SIGUSR2)
+        await live.until_workers(workers, old)
+        counted = (await found.view("a"))["verdict"]["numbers"]["stable_requests"]
+        await load.more(50)
+        view = await found.until("a", lambda view: view["verdict"]["numbers"]["stable_requests"] > counted)
+    numbers = view["verdict"]["numbers"]
+    assert (view["state"], view["alarm"], numbers["candidate_bad"], numbers["stable_bad"]) == ("running", None, 0, 0)
+    assert numbers["candidate_requests"] > 0

@@ -15,6 +15,7 @@ Events = list[tuple[float, int, int]]
 
 _UNEVEN: Final = 0.001  # how often the share check may alarm wrongly, over a run
 _FEWEST_BUCKETS: Final = 200
+_MOST_FAILED: Final = 0.1  # of the users, up to which their first events still tell who fails more often
 _MOST: Final = 700.0  # e^700 is about the largest float
 
 
@@ -143,6 +144,8 @@ class Judge:
         found = []
         for criterion in self._criteria():
             odds = evalues.safe(_events(epochs, criterion), settings.ratio)
+            if evidence.sticky and _used_up(evidence.epochs, criterion) > _MOST_FAILED:
+                odds = 0.0  # in the end every user has had an event in either pool, however much more often in one
             if requests >= self.judging.min_requests and 0 < settings.or_below < 1:
                 bad = sum(_raw(each, criterion) for each in epochs)
                 odds = max(odds, evalues.below(bad, requests, settings.or_below))
@@ -194,6 +197,15 @@ def _events(epochs: Iterable[Epoch], criterion: int) -> Events:
 
 def _of(counts: tuple[int, ...], criterion: int) -> int:
     return counts[criterion] if criterion < len(counts) else 0
+
+
+def _used_up(epochs: Iterable[Epoch], criterion: int) -> float:
+    """The part of the users seen that have had their one event of this criterion."""
+    events, users = 0, 0
+    for tally in (tally for each in epochs for tally in (each.stable, each.candidate)):
+        events += _of(tally.events, criterion)
+        users += tally.sights
+    return events / max(users, 1)
 
 
 def _raw(epoch: Epoch, criterion: int) -> int:

@@ -52,6 +52,15 @@ def test_two_that_never_fail_are_safe_after_about_a_thousand_requests() -> None:
     assert (before.kind, after.kind) == ("not_yet", "safe")
 
 
+@pytest.mark.parametrize(("users", "kind"), [(20_000, "safe"), (6_000, "safe"), (5_000, "not_yet")])
+def test_users_who_have_nearly_all_failed_once_do_not_tell_that_it_is_safe(users: int, kind: str) -> None:
+    """Where each counts once, both pools come to the same share of them, however differently they fail."""
+    stable = tally(90_000, 450, sights=users * 9 // 10)
+    candidate = tally(10_000, 60, sights=users // 10)
+    assert JUDGE.verdict(evidence(epoch(0.1, stable, candidate), sticky=True), 0).kind == kind
+    assert JUDGE.verdict(evidence(epoch(0.1, stable, candidate)), 0).kind == "safe"
+
+
 def test_safe_begins_anew_with_each_split() -> None:
     first, second = epoch(0.05, tally(40_000), tally(2_000)), epoch(0.25, tally(300), tally(100), step=2)
     assert JUDGE.verdict(evidence(first, second), 0).kind == "safe"
