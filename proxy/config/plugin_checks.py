@@ -95,6 +95,10 @@ class _Check:
             names = [each.name for each in fields(cls) if each.init]
             self.problems += diagnose(error, options, lambda _loc: names)
             return None
+        except (NameError, TypeError, AttributeError) as error:  # what a type in quotes names is not there
+            place = (tree.scalar("use") or tree).place
+            self.problems.append(place.problem(f"the types of its fields are not known: {error}"))
+            return None
         return found
 
 

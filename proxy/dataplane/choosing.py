@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 Seen = tuple[bytes, bytes | None]
 """Fields and cookies of a request, as a session is recognised by."""
 
+_WAITS: Final = (Wait, Run, Compute)
 SUSPECT: Final = EXPECT_OTHER | VIA  # flags of a head that `is_hopeless` has to look at
 
 
@@ -160,7 +161,11 @@ def run_filters(
         if each.sees_all and each.on_end is not None:
             aside(exchange).endings.append(each.on_end)
         effect = each.on_request(exchange)
-        if isinstance(effect, Wait | Run | Compute):
+        if effect is None:  # nearly always
+            if each.on_end is not None and not each.sees_all:
+                aside(exchange).endings.append(each.on_end)
+            continue
+        if isinstance(effect, _WAITS):
 
             def awake(effect: "Effect | None", at: int = position + 1) -> None:
                 if exchange.plane.snapshot is not snapshot:
@@ -170,7 +175,7 @@ def run_filters(
 
             wait(exchange, effect, awake)
             return
-        if (effect is not None or each.on_end is not None) and not _perform(exchange, effect, each):
+        if not _perform(exchange, effect, each):
             return
     then(exchange)
 

@@ -11,6 +11,7 @@ from proxy.dataplane.aside import aside
 from proxy.filters.effects import Outcome, Shadow
 
 if TYPE_CHECKING:
+    from proxy.dataplane.aside import Aside
     from proxy.dataplane.exchange import Exchange
     from proxy.dataplane.shadow import Shadows
 
@@ -123,12 +124,10 @@ def send_copies(exchange: "Exchange") -> None:
             copy.drop()
 
 
-def give_up_copies(exchange: "Exchange") -> None:
+def give_up_copies(found: "Aside", exchange: "Exchange") -> None:
     """The request has ended: what was not copied by now is not copied any more."""
-    found = exchange.aside
-    if found is not None and found.copies:
-        copies, found.copies = found.copies, ()
-        for copy in copies:
-            copy.drop()
-            if exchange.attempts:
-                copy.shadow.comparison.skipped("unfinished")
+    copies, found.copies = found.copies, ()
+    for copy in copies:
+        copy.drop()
+        if exchange.attempts:
+            copy.shadow.comparison.skipped("unfinished")

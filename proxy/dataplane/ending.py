@@ -2,14 +2,13 @@
 
 import logging
 from collections.abc import Callable
-from functools import cache
 from typing import TYPE_CHECKING, Final
 
 from msgspec.structs import replace
 
 from proxy.dataplane.copies import give_up_copies
 from proxy.http1 import fields
-from proxy.http1.message import RequestHead
+from proxy.http1.message import TRACEPARENT, RequestHead
 from proxy.telemetry.record import Record
 
 if TYPE_CHECKING:
@@ -17,26 +16,36 @@ if TYPE_CHECKING:
     from proxy.dataplane.exchange import Exchange
     from proxy.dataplane.plane import Plane
     from proxy.dataplane.tunnel import Tunnel
+    from proxy.pools.pool import Pool
+    from proxy.routing.route import Route
 
 log = logging.getLogger("sluice")
 
 SWITCHED: Final = 101  # logged when its tunnel has ended
+LONGEST: Final = 1024  # bytes of a field that only clients fill: else one of them could crowd out others' lines
 _TRACE: Final = slice(3, 35)  # of a traceparent: version-trace-parent-flags (W3C Trace Context §3.2)
 
 
 def tell(exchange: "Exchange", seconds: float) -> None:
     """Tell everybody who wants to know. `seconds` is how long it took."""
-    give_up_copies(exchange)
     found, plane = exchange.aside, exchange.plane
-    if found is not None and found.sighting is not None:
-        found.sighting.end()
-    if plane.on_end is None and (found is None or not found.endings):
-        return  # what only a rollout wants to know makes no `cache`: 1.5 µs less
-    record = cache(lambda: record_of(exchange, seconds))  # made once, where somebody looks: 5 µs
-    if found is not None and found.endings:
-        found.end(exchange, record)
+    record: Record | None = None
+    if found is not None:
+        if found.copies:
+            give_up_copies(found, exchange)
+        if found.sighting is not None:
+            found.sighting.end()
+        if found.endings:
+
+            def make() -> Record:  # once, where somebody looks
+                nonlocal record
+                if record is None:
+                    record = record_of(exchange, seconds)
+                return record
+
+            found.end(exchange, make)
     if plane.on_end is not None and exchange.status != SWITCHED:
-        _note(plane, record())
+        _note(plane, record or record_of(exchange, seconds))
 
 
 def tunnel_ending(exchange: "Exchange") -> "Callable[[Tunnel], None] | None":
@@ -94,43 +103,48 @@ def _refused(connection: "Downstream", head: RequestHead | None, status: int, re
         sent=sent,
         request_id=b"",
         trace_id=b"",
-        user_agent=(head.get(b"user-agent") or b"") if head is not None else b"",
-        referer=(head.get(b"referer") or b"") if head is not None else b"",
+        user_agent=fields.first(head.block, b"User-Agent")[:LONGEST] if head is not None else b"",
+        referer=fields.first(head.block, b"Referer")[:LONGEST] if head is not None else b"",
     )
 
 
 def record_of(exchange: "Exchange", seconds: float) -> Record:
     """What came of it."""
-    head, endpoint = exchange.head, exchange.endpoint
+    head, endpoint, block = exchange.head, exchange.endpoint, exchange.block
+    route: Route | None = getattr(exchange, "route", None)
+    pool: Pool | None = getattr(exchange, "pool", None)
+    service = None if route is None else route.service
+    traced = head.block if head.flags & TRACEPARENT else block
+    # By position, and without the properties of the exchange: cheaper than by 24 names.
     return Record(
-        time=exchange.plane.wall() - seconds,
-        client=exchange.client,
-        scheme=exchange.scheme,
-        method=head.method,
-        target=exchange.asked,
-        host=head.host,
-        minor=head.minor,
-        status=exchange.status,
-        reason=exchange.reason,
-        route=exchange.route_name,
-        service=exchange.service_name,
-        pool=exchange.pool_name,
-        endpoint=endpoint.address if endpoint else "",
-        attempts=exchange.attempts,
-        bucket=_bucket(exchange),
-        connect=exchange.connecting if exchange.connecting >= 0 else None,
-        first_byte=exchange.waited if exchange.waited >= 0 else None,
-        total=seconds,
-        received=exchange.received,
-        sent=exchange.sent,
-        request_id=exchange.request_id,
-        trace_id=(fields.get(exchange.block, b"traceparent") or b"")[_TRACE],
-        user_agent=head.get(b"user-agent") or b"",
-        referer=head.get(b"referer") or b"",
+        exchange.plane.wall() - seconds,
+        exchange.client,
+        exchange.scheme,
+        head.method,
+        exchange.asked,
+        head.host,
+        head.minor,
+        exchange.status,
+        exchange.reason,
+        "" if route is None else route.name or "",
+        "" if service is None else service.name,
+        "" if pool is None else pool.name,
+        "" if endpoint is None else endpoint.address,
+        exchange.attempts,
+        None if exchange.identity is None or service is None else service.bucket(exchange.identity),
+        exchange.connecting if exchange.connecting >= 0 else None,
+        exchange.waited if exchange.waited >= 0 else None,
+        seconds,
+        exchange.received,
+        exchange.sent,
+        _own(block, b"\r\nX-Request-Id: "),
+        (fields.first(traced, b"traceparent") if traced is not block else _own(block, b"\r\ntraceparent: "))[_TRACE],
+        fields.first(head.block, b"User-Agent")[:LONGEST],
+        fields.first(head.block, b"Referer")[:LONGEST],
     )
 
 
-def _bucket(exchange: "Exchange") -> int | None:
-    identity = exchange.identity
-    service = exchange.route.service if identity is not None else None
-    return None if identity is None or service is None else service.bucket(identity)
+def _own(block: bytes, start: bytes) -> bytes:
+    """The value of a line that the proxy has written, and nobody else may: the last one, as it was written."""
+    at = block.rfind(start)
+    return block[at + len(start) : block.find(b"\r\n", at + 2)] if at >= 0 else b""

@@ -45,25 +45,52 @@ def filter_response(
     filters = exchange.response_filters if filters is None else filters
     for position, each in enumerate(filters, 1):
         effect = each.on_response(exchange, head)
-        if isinstance(effect, Reply):
-            exchange.substitute(effect)
-            return
-        if isinstance(effect, Run):
-            rest = filters[position:]
-
-            def awake(effect: "Effect | None", rest: "tuple[ResponseFilter, ...]" = rest) -> None:
-                if isinstance(effect, Reply):
-                    exchange.substitute(effect)
-                else:
-                    filter_response(exchange, head, then, rest)
-
-            wait(exchange, effect, awake)
+        if effect is not None:
+            _perform(exchange, head, then, effect, filters[position:])
             return
     then()
 
 
+def _perform(
+    exchange: "Exchange",
+    head: "ResponseHead",
+    then: "Callable[[], None]",
+    effect: "Reply | Run",
+    rest: "tuple[ResponseFilter, ...]",
+) -> None:
+    if isinstance(effect, Reply):
+        exchange.substitute(effect)
+        return
+
+    def awake(effect: "Effect | None") -> None:
+        if isinstance(effect, Reply):
+            exchange.substitute(effect)
+        else:
+            filter_response(exchange, head, then, rest)
+
+    wait(exchange, effect, awake)
+
+
 def pass_on_filtered(exchange: "Exchange", head: "ResponseHead", body: bytes, done: bool) -> None:
     """Pass an upstream's response on as soon as its head has been through the filters."""
+    # What nearly always holds, without a closure or anything put aside.
+    filters = exchange.response_filters
+    for position, each in enumerate(filters):
+        effect = each.on_response(exchange, head)
+        if effect is not None:
+            _pass_on_later(exchange, head, body, done, (effect, filters[position + 1 :]))
+            return
+    exchange.pass_on(head, body, done)
+
+
+def _pass_on_later(
+    exchange: "Exchange",
+    head: "ResponseHead",
+    body: bytes,
+    done: bool,
+    begun: "tuple[Reply | Run, tuple[ResponseFilter, ...]]",
+) -> None:
+    """The same where one of them answers or has to wait; `begun` is what it wants, and those behind it."""
     late = Late()
     is_held = False
 
@@ -79,7 +106,7 @@ def pass_on_filtered(exchange: "Exchange", head: "ResponseHead", body: bytes, do
             exchange.response_end(b"", late.trailers)
         exchange.resume_response()
 
-    filter_response(exchange, head, then)
+    _perform(exchange, head, then, *begun)
     found = exchange.aside
     if found is not None and found.waiting is not None and not exchange.responded:
         is_held = True

@@ -80,8 +80,11 @@ class Waiting:
             if self._is_over:
                 raise
             return run.failed(RuntimeError("it was cancelled from within"))
-        except Exception as error:  # noqa: BLE001 - whatever a plug-in raises: `failed` says what becomes of it
-            return None if self._is_over else run.failed(error)
+        except GeneratorExit:
+            raise
+        except BaseException as error:  # noqa: BLE001 - whatever a plug-in raises: `failed` says what becomes of it
+            told = error if isinstance(error, Exception) else RuntimeError(f"it raised {error!r}")
+            return None if self._is_over else run.failed(told)
 
     def _fail(self, error: Exception) -> None:
         """What was waited for has raised."""

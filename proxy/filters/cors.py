@@ -31,6 +31,7 @@ _FIELDS: Final = frozenset(
     }
 )
 _LONGEST: Final = 300  # bytes of an origin; a name has 253 at most
+_VARY: Final = b"Vary: Origin\r\n"
 _PREFLIGHT: Final = Reply(204)
 
 
@@ -82,10 +83,12 @@ class Cors:
             lines = facts.notes.get(key)
             if lines is None:  # answered before it came here
                 lines = allow(facts.head)
-            block = head.block
-            if b"access-control-" in block.lower():
+            block, low = head.block, head.block.lower()
+            if b"access-control-" in low:
                 block = fields.without(block, _FIELDS)
-            head.block = (_varying(block) if varies else block) + lines
+            if varies:  # where nothing is said of it, without another look
+                block = _varying(block) if b"vary:" in low else block + _VARY
+            head.block = block + lines
 
         return Hooks(RequestFilter(on_request), response=ResponseFilter(on_response))
 
@@ -125,7 +128,7 @@ def _varying(block: bytes) -> bytes:
     named = (fields.get(block, b"vary") or b"").lower()
     if {b"origin", b"*"} & {each.strip(b" \t") for each in named.split(b",")}:
         return block
-    return block + b"Vary: Origin\r\n"
+    return block + _VARY
 
 
 def _allowing(origins: tuple[str, ...]) -> Allows:

@@ -12,7 +12,7 @@ from proxy.filters.site import Classes, Site
 from proxy.http1.facts import Facts
 from proxy.http1.message import ResponseHead
 from proxy.plugins.files import split_use
-from proxy.plugins.host import Host, Outcome, PluginError, reply_parts
+from proxy.plugins.host import NOTHING, Host, Outcome, PluginError, reply_parts
 from proxy.telemetry.record import Record
 
 _SENTENCES: Final = {
@@ -63,6 +63,8 @@ def _on_request(host: Host, site: Site, facts: Facts) -> Effect | None:
         said = host.request(facts)
     except PluginError as error:
         return _refused(error)
+    if said is NOTHING:
+        return None
     if isinstance(said, Outcome):
         return _effect(host, site, said)
     return Run(_awaited(host, site, said), host.timeout, partial(_failed, host))
@@ -88,7 +90,7 @@ def _effect(host: Host, site: Site, said: Outcome) -> Effect | None:
             return Reply(*reply_parts(said.reply))
         if said.pool is not None and site.pools is not None and said.pool not in site.pools:
             raise LookupError(f"it names pool {said.pool!r}; there is {', '.join(site.pools) or 'none here'}")  # noqa: TRY301
-    except (ValueError, LookupError) as error:
+    except Exception as error:  # noqa: BLE001 - a reply's parts are whatever users made them
         return _failed(host, error)
     return None if said.pool is None else ChoosePool(said.pool)
 

@@ -78,7 +78,15 @@ def _in_two(setting: Mapping[str, Template], adding: Mapping[str, Template]) -> 
     if not setting and not adding:
         return None, None
     key, gone = object(), frozenset(name.lower().encode() for name in setting)
-    rows = [(name.encode() + b": ", made.begin) for name, made in (*setting.items(), *adding.items())]
+    every = (*setting.items(), *adding.items())
+    if all(made.is_steady for _, made in every):  # nothing has to be noted meanwhile
+        edit = FieldEdit(gone, b"", tuple((name.encode() + b": ", made.make) for name, made in every))
+
+        def at_once(facts: Facts) -> None:
+            facts.head.block = edit.apply(facts.head.block, facts)
+
+        return None, at_once
+    rows = [(name.encode() + b": ", made.begin) for name, made in every]
 
     def begin(facts: Facts) -> None:
         facts.notes[key] = tuple((name, start(facts)) for name, start in rows)

@@ -72,30 +72,41 @@ class SecurityHeaders:
                 _CSP: self.csp,
             }
         )
-        plain = _completing(always, self.override)
-        secure = _completing(_lines({"strict-transport-security": self.hsts}) | always, self.override)
-        framed = self._framed()
+        secure = self._completing(_lines({"strict-transport-security": self.hsts}) | always)
+        plain = self._completing(always)
 
         def on_response(facts: Facts, head: ResponseHead) -> None:
-            head.block = framed((secure if facts.scheme == b"https" else plain)(head.block))
+            head.block = (secure if facts.scheme == b"https" else plain)(head.block)
 
         return Hooks(response=ResponseFilter(on_response))
 
-    def _framed(self) -> Complete:
-        """Adds what `frames` says, unless a policy says more."""
+    def _completing(self, lines: dict[str, bytes]) -> Complete:
+        """Adds the lines and what `frames` says; the latter unless a policy, which may be one of the lines, says more.
+
+        All of it with one look at the block.
+        """
+        bare = _completing(lines, self.override)
+        framing = self._framing()
+        speaks = b"frame-ancestors" in lines.get(_CSP, b"").lower()
+        if not framing or (speaks and self.override):
+            return bare
+        whole = _completing(lines | framing, self.override)
+
+        def complete(block: bytes) -> bytes:
+            if not speaks and b"frame-ancestors" not in block.lower():
+                return whole(block)
+            policies = fields.get(bare(block), _CSP.encode())
+            return (bare if policies and b"frame-ancestors" in policies.lower() else whole)(block)
+
+        return complete
+
+    def _framing(self) -> dict[str, bytes]:
+        if self.frames == OFF:
+            return {}
         if self.frames in _FRAME_OPTIONS:
-            lines = _lines({_FRAME: _FRAME_OPTIONS[self.frames]})
-        elif self.frames == OFF:
-            return lambda block: block
-        else:  # where both are there, browsers go by the policy
-            lines = {_FRAME: field_lines({_CSP: f"frame-ancestors {self.frames}"})}
-        complete, policy = _completing(lines, self.override), _CSP.encode()
-
-        def framed(block: bytes) -> bytes:
-            policies = fields.get(block, policy)
-            return block if policies and b"frame-ancestors" in policies.lower() else complete(block)
-
-        return framed
+            return _lines({_FRAME: _FRAME_OPTIONS[self.frames]})
+        # Where both are there, browsers go by the policy.
+        return {_FRAME: field_lines({_CSP: f"frame-ancestors {self.frames}"})}
 
 
 def _lines(values: dict[str, str]) -> dict[str, bytes]:

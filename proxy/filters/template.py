@@ -34,6 +34,7 @@ _HEADER: Final = "request.header."
 _COOKIE: Final = "request.cookie."
 _NAMES: Final = (*_KNOWN, f"{_HEADER}NAME", f"{_COOKIE}NAME")
 _CHOSEN: Final = frozenset({"route", "service", "pool"})
+_STEADY: Final = _CHOSEN | {"client.ip", "client.scheme", "request.method", "request.id"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +53,11 @@ class Template:
     def needs_choice(self) -> bool:
         """Is it known only when the pool is?"""
         return not _CHOSEN.isdisjoint(self.names)
+
+    @property
+    def is_steady(self) -> bool:
+        """Can no filter change what it is made of, so that it may be made when the pool is chosen?"""
+        return self.names <= _STEADY
 
     @property
     def begin(self) -> Callable[[Facts], Make]:

@@ -25,6 +25,19 @@ def get_all(block: bytes, name: bytes) -> list[bytes]:
     return values
 
 
+def first(block: bytes, usual: bytes) -> bytes:
+    """The value of the first such field, b"" where there is none; `usual` is its name as it is usually written.
+
+    Where it stands like that behind another field, nothing has to be made lower case.
+    """
+    at = block.find(b"\r\n%b: " % usual)
+    if at < 0:
+        values = get_all(block, usual.lower())
+        return values[0] if values else b""
+    start = at + len(usual) + 4
+    return block[start : block.find(b"\r\n", start)].strip(b" \t")
+
+
 def items(block: bytes) -> list[tuple[bytes, bytes]]:
     """The fields as (lower-case name, value) pairs, in order."""
     pairs = []

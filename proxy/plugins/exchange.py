@@ -14,6 +14,7 @@ from proxy.plugins.headers import Headers, lines
 
 _PATH: Final = re.compile(r"/[!$&'()*+,;=:@%/A-Za-z0-9._~-]*")
 _QUERY: Final = re.compile(r"[!$&'()*+,;=:@%/?A-Za-z0-9._~\[\]|{}^`\"<>-]*")
+_METHOD: Final = re.compile(r"[A-Z][A-Z-]{0,31}")
 _OWN: Final = FRAMING | TOLD
 _BODILESS: Final = (204, 205, 304)  # RFC 9110 §6.4.1, §15.3.6
 
@@ -27,8 +28,8 @@ class Reply:
     headers: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        if not 200 <= self.status <= 599:
-            raise ValueError(f"{self.status} is not a status to answer with")
+        if type(self.status) is not int or not 200 <= self.status <= 599:
+            raise ValueError(f"{self.status!r} is not a status to answer with")
         if self.body and self.status in _BODILESS:
             raise ValueError(f"an answer of status {self.status} has no body")
 
@@ -150,7 +151,7 @@ class Response:
 
     @status.setter
     def status(self, value: int) -> None:
-        if not 200 <= value <= 599 or value in _BODILESS or self._head.status in _BODILESS:
+        if type(value) is not int or not 200 <= value <= 599 or value in _BODILESS or self._head.status in _BODILESS:
             raise ValueError(f"the status cannot be changed from {self._head.status} to {value}")
         self._head.status, self._head.reason = value, b""
 
@@ -221,6 +222,11 @@ class Facts:
 
         ConnectionError where it gives no answer, LookupError where there is no such service. At most 1 MiB is read.
         """
+        asked, _, query = path.partition("?")
+        if not _METHOD.fullmatch(method) or method == "CONNECT":
+            raise ValueError(f"{method!r} is not a method to ask with")
+        if not _PATH.fullmatch(asked) or not _QUERY.fullmatch(query):
+            raise ValueError(f"{path!r} is not a path; begin with / and percent-encode what a URL does not take")
         block = lines(headers or {}, FRAMING | {"host"})
         length = len(body) if body else NO_BODY
         head = RequestHead(method.encode(), path.encode(), 1, service.encode(), length, 0, block, None, None, 0)

@@ -4,6 +4,7 @@ import inspect
 import logging
 from collections import Counter
 from collections.abc import Callable, Coroutine
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
@@ -62,9 +63,14 @@ class Host:
         self.is_open = False
         self.is_retired = False
         self.on_empty: Callable[[], None] | None = None
-        if not hasattr(plugin, "counters"):
-            plugin.counters = self.counters
-        self.counters = plugin.counters
+        counters = getattr(plugin, "counters", None)
+        if counters is None:
+            with suppress(AttributeError):  # of a frozen one, or one with slots: it has none, then
+                plugin.counters = self.counters
+        elif isinstance(counters, Counter):
+            self.counters = counters
+        else:
+            raise ValueError(f"plug-in {use}: its `counters` must be a collections.Counter")
         self.sees_request = hasattr(plugin, "on_request")
         self.sees_response = hasattr(plugin, "on_response")
         self.sees_end = hasattr(plugin, "on_end")
@@ -100,6 +106,8 @@ class Host:
         """What it says to a request; PluginError where it fails and requests are to fail with it."""
         request = Request(known)
         done = self._called(self.plugin.on_request, request, Facts(known, self))
+        if done is None and request.pool is None:
+            return NOTHING
         if inspect.iscoroutine(done):
             return self._later(done, request)
         return self._judged(done, request)
@@ -121,12 +129,16 @@ class Host:
         return self._judged(await _contained(work), request)
 
     def _judged(self, said: Any, request: Request) -> Outcome:
-        if said is None:
-            return NOTHING if request.pool is None else Outcome(pool=request.pool)
+        if said is None and request.pool is None:
+            return NOTHING
+        if said is None and isinstance(request.pool, str):
+            return Outcome(pool=request.pool)
         if isinstance(said, Reply):
             return Outcome(said)
-        error = TypeError(f"on_request returned {type(said).__name__}; return None or a Reply")
-        self.failed(error)
+        what = f"on_request returned {type(said).__name__}; return None or a Reply"
+        if said is None:
+            what = f"request.pool is {type(request.pool).__name__}; name a pool"
+        self.failed(TypeError(what))
         return NOTHING
 
     def _called(self, hook: Callable[..., Any], *arguments: Any) -> Any:
@@ -165,7 +177,9 @@ async def _contained(work: Coroutine[Any, Any, Any]) -> Any:
 
 def reply_parts(reply: Reply) -> tuple[int, bytes, bytes]:
     """(status, field lines, body) of a plug-in's reply; ValueError where its headers are none."""
-    body = reply.body.encode() if isinstance(reply.body, str) else reply.body
+    if type(reply.status) is not int or not isinstance(reply.body, str | bytes | bytearray):
+        raise ValueError(f"a reply of status {reply.status!r} and a body that is {type(reply.body).__name__} is none")
+    body = reply.body.encode() if isinstance(reply.body, str) else bytes(reply.body)
     block = lines(reply.headers, FRAMING)
     if body and not any(name.lower() == "content-type" for name in reply.headers):
         block = b"content-type: text/plain; charset=utf-8\r\n" + block

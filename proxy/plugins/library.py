@@ -126,7 +126,10 @@ class Library:
 
 def made(cls: type[Any], options: Mapping[str, Any]) -> Any:
     """An instance with these options, which are plain data; ValueError where they do not fit."""
-    hints = get_type_hints(cls, include_extras=True)
+    try:
+        hints = get_type_hints(cls, include_extras=True)
+    except Exception as error:  # what a name in quotes stands for is anybody's code
+        raise ValueError(f"the types of its fields are not known: {error}") from error
     known = [each.name for each in fields(cls) if each.init]
     unknown = [name for name in options if name not in known]
     if unknown:
@@ -136,8 +139,9 @@ def made(cls: type[Any], options: Mapping[str, Any]) -> Any:
         return cls(**values)
     except ValueError:
         raise
-    except Exception as error:  # its __post_init__ is anybody's code
-        raise ValueError(f"it cannot be made of its options: {type(error).__name__}: {error}") from error
+    except BaseException as error:  # its __post_init__ is anybody's code, which may call sys.exit
+        why = " ".join(f"{type(error).__name__}: {error}".split())
+        raise ValueError(f"it cannot be made of its options: {why}") from error
 
 
 def loaded_library(files: PluginFiles | None, uses: Iterable[str]) -> Library:

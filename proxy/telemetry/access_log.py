@@ -100,6 +100,7 @@ class _Row(msgspec.Struct, gc=False):
     referer: str
 
 
+_LENIENT: Final = ("utf-8", "backslashreplace")
 _encode: Final = msgspec.json.Encoder().encode
 
 
@@ -110,9 +111,9 @@ def json_line(record: Record) -> bytes:
         rfc3339(record.time),
         record.client,
         record.scheme.decode(),
-        _text(record.method),
-        _text(record.target),
-        _text(record.host),
+        record.method.decode(*_LENIENT),
+        record.target.decode(*_LENIENT),
+        record.host.decode(*_LENIENT),
         f"HTTP/1.{record.minor}" if record.minor >= 0 else "",
         record.status,
         record.reason,
@@ -127,19 +128,15 @@ def json_line(record: Record) -> bytes:
         round(record.total, 6),
         record.received,
         record.sent,
-        _text(record.request_id),
-        _text(record.trace_id),
-        _text(record.user_agent),
-        _text(record.referer),
+        record.request_id.decode(*_LENIENT),
+        record.trace_id.decode(*_LENIENT),
+        record.user_agent.decode(*_LENIENT),
+        record.referer.decode(*_LENIENT),
     )
     line = _encode(row)
     if not line.isascii() or b"\x7f" in line:
         line = _UNSEEN.sub(lambda found: f"\\u{ord(found[0]):04x}", line.decode()).encode()
     return line + b"\n"
-
-
-def _text(data: bytes) -> str:
-    return data.decode("utf-8", "backslashreplace")
 
 
 # -- formats

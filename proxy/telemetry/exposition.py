@@ -2,6 +2,7 @@
 
 import re
 from bisect import bisect_right
+from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import accumulate
@@ -168,11 +169,13 @@ def _of_plugins(totals: Totals) -> Iterator[Metric]:
     for (name, at), plugin in totals.plugins.items():
         for reason, count in plugin.failures.items():
             failures.add_metric([name, at, reason], count)
-        for counter, count in plugin.counters.items():
-            metric = f"sluice_plugin_{_UNFIT.sub('_', counter.removesuffix('_total'))}"
+        counted: dict[str, float] = defaultdict(float)
+        for counter, count in plugin.counters.items():  # two names may come to the same, and no sample may stand twice
+            counted[f"sluice_plugin_{_UNFIT.sub('_', counter.removesuffix('_total'))}"] += count
+        for metric, summed in counted.items():
             if metric != failures.name:
                 family = own.setdefault(metric, CounterMetricFamily(metric, _OWN, labels=["plugin", "at"]))
-                family.add_metric([name, at], count)
+                family.add_metric([name, at], summed)
     yield failures
     yield from own.values()
 

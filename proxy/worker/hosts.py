@@ -5,7 +5,7 @@ import inspect
 import logging
 from collections import Counter
 from functools import partial
-from typing import Final
+from typing import Any, Final
 
 from proxy.plugins.host import Host
 from proxy.plugins.library import Library, forget
@@ -16,6 +16,7 @@ from proxy.telemetry.report import PluginReport
 log = logging.getLogger("sluice")
 
 PATIENCE: Final = 10.0  # seconds for an open() or a close()
+_MOST: Final = 2.0**63
 MOST_COUNTERS: Final = 100  # of one plug-in that are told
 
 
@@ -114,19 +115,27 @@ async def _lived(host: Host, what: str) -> None:
     method = getattr(host.plugin, what, None)
     if method is None:
         return
-    if inspect.iscoroutinefunction(method):
-        await method()
-    else:
-        await asyncio.to_thread(method)
+    try:
+        if inspect.iscoroutinefunction(method):
+            await method()
+        else:
+            await asyncio.to_thread(method)
+    except (Exception, asyncio.CancelledError):
+        raise
+    except BaseException as error:  # sys.exit and the like would end this worker
+        raise RuntimeError(f"it raised {error!r}") from error
 
 
 def _add(found: dict[tuple[str, str], PluginReport], host: Host) -> None:
     before = found.get((host.use, host.at)) or PluginReport(host.use, host.at)
-    counters: Counter[str] = Counter(before.counters)
-    for name, value in list(host.counters.items())[:MOST_COUNTERS]:
-        if isinstance(value, int | float):
-            counters[str(name)] += value
+    counters = dict(before.counters)
+    own: list[tuple[Any, Any]] = list(host.counters.items())[:MOST_COUNTERS]  # whatever users put there
+    for name, value in own:
+        # Beyond that it fits no message, and what is not finite adds up to nothing.
+        if isinstance(name, str) and isinstance(value, int | float) and abs(value) < _MOST:
+            told = name.encode("utf-8", "replace").decode()
+            counters[told] = counters.get(told, 0.0) + value
     failures = Counter(before.failures)
     failures.update({"raised": host.raised, "timed_out": host.timed_out})
-    told = {name: count for name, count in failures.items() if count}
-    found[host.use, host.at] = PluginReport(host.use, host.at, dict(counters), told)
+    failed = {name: count for name, count in failures.items() if count}
+    found[host.use, host.at] = PluginReport(host.use, host.at, counters, failed)

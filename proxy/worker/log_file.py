@@ -50,9 +50,9 @@ class LogFile:
         return not self._thread.is_alive()
 
     def write(self, data: bytes, lines: int) -> None:
-        """Take whole lines, or drop them where too much is waiting."""
+        """Take whole lines, or drop them where too much is waiting; never where nothing is."""
         with self._news:
-            if self._waiting + len(data) > MOST_WAITING:
+            if self._waiting and self._waiting + len(data) > MOST_WAITING:
                 self._refused += lines
                 return
             self._waiting += len(data)

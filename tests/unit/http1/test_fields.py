@@ -35,3 +35,19 @@ def test_what_is_taken_out_is_gone_and_nothing_else(lines: list[tuple[bytes, byt
         return b"".join(b"%b: %b\r\n" % row for row in rows)
 
     assert fields.without(block(lines), names) == block([row for row in lines if row[0].lower() not in names])
+
+
+@pytest.mark.parametrize(
+    ("block", "value"),
+    [
+        (b"A: 1\r\nUser-Agent: me \r\nB: 2\r\n", b"me"),
+        (b"User-Agent: me\r\n", b"me"),
+        (b"A: 1\r\nUSER-AGENT:\tme\r\nuser-agent: other\r\n", b"me"),
+        (b"A: 1\r\nUser-Agent:me\r\n", b"me"),
+        (b"A: 1\r\nX-User-Agent: me\r\nB: User-Agent: me\r\n", b""),
+        (b"A: 1\r\nUser-Agent: \r\n", b""),
+        (b"", b""),
+    ],
+)
+def test_first_value_of_a_field_however_it_is_written(block: bytes, value: bytes) -> None:
+    assert fields.first(block, b"User-Agent") == value

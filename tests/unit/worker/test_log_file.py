@@ -92,3 +92,13 @@ def test_what_could_not_be_opened_is_dropped(tmp_path: Path) -> None:
     file = LogFile(str(tmp_path / "no" / "a.log"), None)
     file.write(b"one\n", 1)
     assert closed(file).dropped == 1
+
+
+def test_batch_larger_than_what_may_wait_is_taken_where_nothing_waits(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(log_file, "MOST_WAITING", 10)
+    file = LogFile(str(tmp_path / "a.log"), open_log(str(tmp_path / "a.log")))
+    file.write(b"x" * 99 + b"\n", 1)  # what one client can make of its fields must not cost others their lines
+    assert closed(file).dropped == 0
+    assert (tmp_path / "a.log").stat().st_size == 100
