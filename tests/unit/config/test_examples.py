@@ -19,7 +19,19 @@ from proxy.snapshot import document as doc
 FOLDER = Path(__file__).parents[3] / "config"
 EXAMPLES = sorted(set(FOLDER.glob("*.yaml")) - {FOLDER / "alerts.yaml"})  # those are rules for Prometheus
 NAMES = (
-    *("blue-green", "canary", "container", "demo", "edge", "limits", "minimal", "mirror", "policy", "reference"),
+    *(
+        "blue-green",
+        "canary",
+        "container",
+        "demo",
+        "edge",
+        "flags",
+        "limits",
+        "minimal",
+        "mirror",
+        "policy",
+        "reference",
+    ),
     *("rollouts", "routing", "sticky"),
 )
 
