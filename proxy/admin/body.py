@@ -13,7 +13,7 @@ from msgspec import Meta, Struct
 
 from proxy.admin.operation import Nothing, Operation, Parameter
 from proxy.admin.problem import ProblemError
-from proxy.core.units import parse_duration
+from proxy.core.units import format_size, parse_duration
 
 MOST: Final = 1024 * 1024
 _PATIENCE: Final = 30.0  # seconds for a body to arrive
@@ -81,7 +81,9 @@ def check_split(split: dict[str, float]) -> None:
 
 async def read_body(request: web.BaseRequest, operation: Operation) -> Any:
     """The body as the operation declares it; an empty one is `{}`."""
-    data = await _whole(request)
+    if operation.takes is not None:
+        return await _whole(request, operation.takes)
+    data = await _whole(request, MOST)
     if not data:
         data = b"{}"
     elif not _JSON.fullmatch(request.headers.get("Content-Type", "")):
@@ -94,10 +96,11 @@ async def read_body(request: web.BaseRequest, operation: Operation) -> Any:
         raise ProblemError(400, f"the body is not what is expected here: {error}") from error
 
 
-async def _whole(request: web.BaseRequest) -> bytes:
+async def _whole(request: web.BaseRequest, most: int) -> bytes:
     length = request.content_length
-    if length is not None and length > MOST:
-        raise ProblemError(413, "the body is larger than 1 MiB")
+    too_large = f"the body is larger than {format_size(most)}"
+    if length is not None and length > most:
+        raise ProblemError(413, too_large)
     if length and request.headers.get("Expect", "").lower() == "100-continue":
         await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
         request.writer.output_size = 0
@@ -106,8 +109,8 @@ async def _whole(request: web.BaseRequest) -> bytes:
         async with asyncio.timeout(_PATIENCE):
             async for piece in request.content.iter_any():
                 data += piece
-                if len(data) > MOST:
-                    raise ProblemError(413, "the body is larger than 1 MiB")
+                if len(data) > most:
+                    raise ProblemError(413, too_large)
     except TimeoutError:
         raise ProblemError(408, "the body did not arrive in time") from None
     except (web.PayloadAccessError, web.RequestPayloadError, ClientPayloadError, ValueError) as error:

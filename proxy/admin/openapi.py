@@ -35,6 +35,7 @@ _IF_MATCH: Final = {
 def document(operations: tuple[Operation, ...], version: str) -> dict[str, Any]:
     """The whole document."""
     types = [*(each.answer for each in operations), *(each.body for each in operations if each.body is not Nothing)]
+    types += [each.failure for each in operations]
     json_types = [kind for kind in types if kind is not None]
     schemas, components = msgspec.json.schema_components([*json_types, Problem], ref_template=_REF)
     found = {repr(kind): schema for kind, schema in zip([*json_types, Problem], schemas, strict=True)}
@@ -89,6 +90,8 @@ def _responses(operation: Operation, schemas: Mapping[str, Any]) -> dict[str, An
         done["headers"] = {"ETag": _ETAG}
     refused = {*_ALWAYS, *operation.refuses} if operation.needs != "nothing" else {400, 403, 408, 413, 415}
     problem = {KIND: {"schema": schemas[repr(Problem)]}}
+    if operation.failure is not None:
+        problem = {"application/json": {"schema": schemas[repr(operation.failure)]}}
     answers = {str(status): {"description": _SAYS[status], "content": problem} for status in sorted(refused)}
     if operation.answer is None and 503 in operation.refuses:
         answers["503"] = {"description": "Not now.", "content": content}

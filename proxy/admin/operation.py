@@ -143,7 +143,11 @@ class Nothing(Struct, frozen=True, forbid_unknown_fields=True):
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """`do` makes the answer, which is of the type `answer`; None for what is no JSON and told by `kind` instead."""
+    """`do` makes the answer, which is of the type `answer`; None for what is no JSON and told by `kind` instead.
+
+    `takes`: the body is given as it came, up to so many bytes; `body` then only describes it. `failure` is the type of
+    answers that refuse, where that is no problem detail.
+    """
 
     method: Literal["GET", "PUT", "POST", "DELETE"]
     path: str
@@ -156,6 +160,8 @@ class Operation:
     kind: str = "application/json"
     refuses: tuple[int, ...] = ()
     is_about_service: bool = False
+    takes: int | None = None
+    failure: Any = None
 
     @property
     def names(self) -> tuple[str, ...]:

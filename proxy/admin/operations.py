@@ -2,7 +2,7 @@
 
 from typing import Any, Final
 
-from proxy.admin import events, flags, process, rollouts, services
+from proxy.admin import events, flags, ofrep, process, rollouts, services
 from proxy.admin.body import (
     AFTER,
     FORCE,
@@ -47,6 +47,14 @@ def _flag_verb(method: Any, name: str, summary: str, do: Any, body: Any = Nothin
     """A change of one flag, which is answered with the flag."""
     return Operation(
         method, f"{_FLAG}/{name}", summary, "change", do, FlagView, body, _VERB, refuses=(404, 409)
+    )  # fmt: skip
+
+
+def _flags_asked(name: str, summary: str, answer: Any) -> Operation:
+    """OFREP 0.3.0, which has its own words for what goes wrong."""
+    return Operation(
+        "POST", f"{ofrep.PATH}{name}", summary, "read", ofrep.evaluate, answer, ofrep.Asking, ofrep.KNOWN,
+        refuses=(404,), takes=ofrep.LARGEST, failure=ofrep.Failure,
     )  # fmt: skip
 
 
@@ -126,6 +134,8 @@ OPERATIONS: Final = (
         "POST", f"{_FLAG}/evaluate", "What it comes to for somebody, and why.", "read", flags.evaluate,
         EvaluationView, flags.EvaluateOrder, refuses=(404,),
     ),
+    _flags_asked("", "Every flag for somebody, as OFREP has it.", ofrep.Bulk),
+    _flags_asked("/{key}", "One flag for somebody, as OFREP has it.", ofrep.Single),
     _flag_verb("POST", "kill", "No outcome any more, whatever the file says.", flags.kill),
     _flag_verb("PUT", "override", "One variant for all, or another percentage.", flags.override, FlagOverride),
     _flag_verb("DELETE", "override", "What the definition says.", flags.clear),

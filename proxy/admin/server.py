@@ -14,7 +14,7 @@ from typing import Any, Final, cast
 import msgspec
 from aiohttp import HttpVersion10, HttpVersion11, web
 
-from proxy.admin import guard, openapi, problem
+from proxy.admin import guard, ofrep, openapi, problem
 from proxy.admin.body import read_body, read_query
 from proxy.admin.events import Streams, wants_stream
 from proxy.admin.operation import Answer, Call, Operation, Proxy
@@ -82,7 +82,8 @@ class AdminServer:
         try:
             response = await self._found(address, request)
         except ProblemError as error:
-            response = problem.response(error.status, error.detail, headers=error.headers)
+            told = ofrep.refusal if ofrep.is_meant(request.path) else problem.response
+            response = told(error.status, error.detail, headers=error.headers)
         except Refusal as refusal:
             response = problem.response(refusal.status, refusal.detail, refusal.problems)
         except Exception:

@@ -170,13 +170,15 @@ def _mask(tree: Mapping) -> Callable[[Problem], Problem]:
 
 
 def _passwords(tree: Tree) -> Iterator[Scalar]:
-    """Everything that stands where `basic_auth` has its hashes."""
+    """Everything that stands where `basic_auth` has its hashes, and `ofrep` its token."""
     if isinstance(tree, Mapping):
         for name, value in tree.items():
             if name == "basic_auth" and isinstance(value, Mapping):
                 users = value.get("users")
                 inner = users.values() if isinstance(users, Mapping) else (users,)
                 yield from (each for part in inner if part is not None for each in scalars(part))
+            elif name == "ofrep" and isinstance(value, Mapping):
+                yield from scalars(value.get("token", Mapping(value.place)))
             else:
                 yield from _passwords(value)
     elif isinstance(tree, list):

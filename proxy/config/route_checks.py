@@ -30,7 +30,8 @@ def placement_problems(made: document.Document, root: Mapping) -> Iterator[Probl
     for name, section in root.section("services").sections():
         yield from _filters_refused(services[name].filters, Site(pools=_pools(services[name])), section)
     for route, section in zip(made.routes, root.sequence("routes").mappings(), strict=True):
-        site = Site(_prefixes(route), pools=_pools(services.get(route.service or "")))
+        pools = _pools(services.get(route.service or ""))
+        site = Site(_prefixes(route), pools=pools, has_flags=made.flags is not None)
         yield from _filters_refused(route.filters, site, section)
         if route.action is not None:
             action = ACTIONS.build(route.action.kind, route.action.options)

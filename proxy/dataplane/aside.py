@@ -9,6 +9,7 @@ if TYPE_CHECKING:
 
     from proxy.dataplane.copies import Copy
     from proxy.dataplane.exchange import Exchange
+    from proxy.dataplane.gathering import Gathering
     from proxy.dataplane.held_response import Late
     from proxy.dataplane.sighting import Sighting
     from proxy.dataplane.waiting import Waiting
@@ -22,16 +23,19 @@ log = logging.getLogger("sluice")
 class Aside:
     """Beside an exchange, from when the first filter asks for it.
 
-    `waiting` is what it waits for. `most` is how many bytes its body may have. `chosen` are called when its pool is
-    known, `endings` when it has ended; `copies` are its shadows, `notes` what filters keep. `late` is what came of a
-    response whose head a filter holds back, `sighting` what a rollout sees of it,
-    if `is_counted`.
+    `waiting` is what it waits for. `most` is how many bytes its body may have, `gathering` its body that an action
+    wants whole. `chosen` are called when its pool is known, `endings` when it has ended; `copies` are its shadows,
+    `notes` what filters keep. `late` is what came of a response whose head a filter holds back, `sighting` what a
+    rollout sees of it, if `is_counted`.
     """
 
-    __slots__ = ("chosen", "copies", "endings", "is_counted", "late", "most", "notes", "sighting", "waiting")
+    __slots__ = (
+        "chosen", "copies", "endings", "gathering", "is_counted", "late", "most", "notes", "sighting", "waiting",
+    )  # fmt: skip
 
     def __init__(self) -> None:
         self.waiting: Waiting | None = None
+        self.gathering: Gathering | None = None
         self.most = inf
         self.chosen: tuple[Callable[[Facts], None], ...] = ()
         self.late: Late | None = None
@@ -43,7 +47,7 @@ class Aside:
 
     def leave(self) -> None:
         """Wait for nothing any more."""
-        self.late = None
+        self.late = self.gathering = None
         waiting, self.waiting = self.waiting, None
         if waiting is not None:
             waiting.leave()

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 from proxy.dataplane.aside import aside
 from proxy.dataplane.copies import copy_request, send_copies
 from proxy.dataplane.forwarding import is_loop
+from proxy.dataplane.gathering import gather
 from proxy.dataplane.sighting import sight, sight_cohort
 from proxy.dataplane.waiting import wait
 from proxy.filters.effects import ChoosePool, Compute, Effect, LimitBody, Reply, Run, Shadow, Wait
@@ -98,7 +99,11 @@ def _choose(exchange: "Exchange") -> None:
     """The filters have run: an action, or a pool."""
     route = exchange.route
     if route.action is not None:
-        exchange.act(route.action(exchange))
+        said = route.action(exchange)
+        if isinstance(said, Reply):
+            exchange.act(said)
+        else:
+            gather(exchange, said)
         return
     service = route.service
     if service is None:

@@ -262,6 +262,9 @@ class Exchange:
         self.request_trailers = trailers
         if self.aside is not None:
             send_copies(self)
+            if self.aside.gathering is not None:
+                self.aside.gathering.end()
+                return
         upstream = self._upstream()
         if upstream is None:
             return
@@ -503,6 +506,9 @@ class Exchange:
             return False
         for copy in found.copies:
             copy.take(data)
+        if found.gathering is not None:
+            found.gathering.take(data)
+            return False
         return True
 
     def _upstream(self) -> "Upstream | None":

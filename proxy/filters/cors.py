@@ -71,13 +71,13 @@ class Cors:
         _allowing(self._origins)
 
     def compile(self, _site: Site) -> Hooks:
-        key, varies = object(), self._origins != (_ANY,)
-        allow = self._allow()
+        key = object()
+        allow, varying = self.grants(), self.varying()
 
         def on_request(facts: Facts) -> Reply | None:
             # Noted before a later filter can take Origin away.
             facts.notes[key] = allow(facts.head)
-            return _PREFLIGHT if _is_preflight(facts.head) else None
+            return _PREFLIGHT if is_preflight(facts.head) else None
 
         def on_response(facts: Facts, head: ResponseHead) -> None:
             lines = facts.notes.get(key)
@@ -87,7 +87,7 @@ class Cors:
             if b"access-control-" in low:
                 block = fields.without(block, _FIELDS)
             if varies:  # where nothing is said of it, without another look
-                block = _varying(block) if b"vary:" in low else block + _VARY
+                block = varying(block) if b"vary:" in low else block + _VARY
             head.block = block + lines
 
         return Hooks(RequestFilter(on_request), response=ResponseFilter(on_response))
@@ -96,7 +96,11 @@ class Cors:
     def _origins(self) -> tuple[str, ...]:
         return (self.origins,) if isinstance(self.origins, str) else self.origins
 
-    def _allow(self) -> Callable[[RequestHead], bytes]:
+    def varying(self) -> Callable[[bytes], bytes]:
+        """What fields of a response become where it is not the same for every origin."""
+        return _varying if self._origins != (_ANY,) else lambda block: block
+
+    def grants(self) -> Callable[[RequestHead], bytes]:
         """What is said to one request: b"" where its origin is not allowed, or it has none."""
         allows = _allowing(self._origins)
         granted = b"Access-Control-Allow-Credentials: true\r\n" if self.credentials else b""
@@ -110,12 +114,13 @@ class Cors:
             if origin is None or not allows(origin):
                 return b""
             named = b"Access-Control-Allow-Origin: %b\r\n" % (b"*" if everyone else origin)
-            return named + granted + (asked if _is_preflight(head) else exposed)
+            return named + granted + (asked if is_preflight(head) else exposed)
 
         return allow
 
 
-def _is_preflight(head: RequestHead) -> bool:
+def is_preflight(head: RequestHead) -> bool:
+    """Does a browser ask what it may send?"""
     return head.method == b"OPTIONS" and head.get(b"access-control-request-method") is not None
 
 

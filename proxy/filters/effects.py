@@ -73,6 +73,18 @@ class Compute:
     full: Reply
 
 
+@dataclass(frozen=True, slots=True)
+class ReadBody:
+    """What an action may ask for: the whole body of the request first, up to `most` bytes; `answer` makes the reply.
+
+    A longer one is answered with `too_large`.
+    """
+
+    most: int
+    answer: Callable[[bytes], Reply]
+    too_large: Reply
+
+
 Outcome = tuple[int, float]
 """What came of a request or of its copy: the status, and seconds until the response's head, or until the end."""
 

@@ -60,6 +60,14 @@ class Flagged:
             self._context = context
         return context
 
+    def shown(self, facts: Facts) -> Mapping[str, Any]:
+        """What the request shows by itself: its context without a key that was made for it."""
+        if self._context is None:
+            return {**self.board.static, **self.board.edge(facts)}
+        if self.cookie is None:
+            return self._context
+        return {name: value for name, value in self._context.items() if name != KEY}
+
     def ended(self, status: int, seconds: float) -> None:
         """The request has ended with this status: count it for every flag that it had."""
         board = self.board

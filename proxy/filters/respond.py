@@ -5,6 +5,7 @@ from typing import Final
 
 from proxy.filters.effects import Reply
 from proxy.filters.field_checks import field_lines, require_names
+from proxy.filters.ofrep import Ofrep
 from proxy.filters.registry import ACTIONS, Act
 from proxy.filters.site import Site
 
@@ -24,17 +25,21 @@ class Respond:
     """Answers by itself: a `status` from 200 to 599, a `body` and `headers`; or, with `ready: {}`, as /readyz does.
 
     The body is `text/plain; charset=utf-8` unless the headers say otherwise. `ready` is for a load balancer in front
-    that checks the address it sends its requests to.
+    that checks the address it sends its requests to. `ofrep` serves feature flags.
     """
 
     status: int = 200
     body: str = ""
     headers: dict[str, str] = field(default_factory=dict)
     ready: Ready | None = None
+    ofrep: Ofrep | None = None
 
     def __post_init__(self) -> None:
-        if self.ready is not None and (self.status, self.body, self.headers) != (200, "", {}):
-            raise ValueError("ready says by itself what to respond; leave status, body and headers out")
+        for name in ("ready", "ofrep"):
+            if getattr(self, name) is not None and (self.status, self.body, self.headers) != (200, "", {}):
+                raise ValueError(f"{name} says by itself what to respond; leave status, body and headers out")
+        if self.ready is not None and self.ofrep is not None:
+            raise ValueError("ready and ofrep are answers to different requests; give each a route of its own")
         if not 200 <= self.status <= 599:
             raise ValueError(f"{self.status} is not a status to respond with; use 200 to 599")
         if self.body and self.status in _BODILESS:
@@ -42,7 +47,9 @@ class Respond:
         require_names(self.headers)
         field_lines(self.headers)
 
-    def compile(self, _site: Site) -> Act:
+    def compile(self, site: Site) -> Act:
+        if self.ofrep is not None:
+            return self.ofrep.compile(site)
         if self.ready is not None:
             return lambda facts: _READY if facts.is_ready else _NOT_READY
         block = field_lines(self.headers)

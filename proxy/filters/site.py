@@ -58,7 +58,8 @@ class Site:
     `where` names the list it is in (`filters`, `service shop`, `route #1`), `position` counts from 1 within it.
     `prefixes` are what the route's `/prefix/*` match, without slash at their ends. `pools` are those of the `service`
     that the requests go to, None where that is not known. `chance` gives numbers in [0, 1). `workers` is how many
-    share the traffic. `plugins` are the classes that users wrote; None where none of them is to be run.
+    share the traffic. `plugins` are the classes that users wrote; None where none of them is to be run. `has_flags`:
+    are there feature flags?
     """
 
     prefixes: tuple[bytes, ...] = ()
@@ -70,6 +71,7 @@ class Site:
     states: States = field(default_factory=States)
     plugins: Classes | None = None
     service: str = ""
+    has_flags: bool = False
 
     def keep(self, options: object, make: Callable[[], T]) -> T:
         """What the filter with these options keeps here."""

@@ -18,7 +18,7 @@ from proxy.flags.evaluation import FLAG_NOT_FOUND, Evaluation
 
 PREFIX = "/ofrep/v1/evaluate/flags"
 INVALID_CONTEXT, PARSE_ERROR = "INVALID_CONTEXT", "PARSE_ERROR"
-Evaluate = Callable[[str, Mapping[str, Any]], Evaluation]
+KEY = "targetingKey"
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +46,7 @@ class Service:
 
     `version` changes with the flags and everything else that changes answers. `public` limits what is seen, None shows
     all. `explicit` sends a flag's default variant instead of nothing where no value applies. `streams` goes into bulk
-    answers as `eventStreams`.
+    answers as `eventStreams`. `note` is told of every evaluation that is answered.
     """
 
     flags: FlagSet
@@ -55,40 +55,50 @@ class Service:
     public: frozenset[str] | None = None
     explicit: bool = False
     streams: tuple[Mapping[str, Any], ...] = ()
+    note: Callable[[str, Evaluation], None] | None = None
 
-    def answer(self, asked: Asked, edge: Mapping[str, Any], now: float, evaluate: Evaluate | None = None) -> Answer:
-        """The answer at `now` (Unix seconds) with what the edge knows; `evaluate` where flags are overridden."""
+    def answer(
+        self, asked: Asked, edge: Mapping[str, Any], now: float, identify: Callable[[], str] | None = None
+    ) -> Answer:
+        """The answer at `now` (Unix seconds) with what the edge knows; `identify` makes a key for who has none."""
         key = key_of(asked.path)
         if key is None:
             return failure(404, None, FLAG_NOT_FOUND, "there is nothing here; ask /ofrep/v1/evaluate/flags")
         if asked.method != "POST":
-            return Answer(405, {"allow": "POST", "content-length": "0"})
+            return _json(405, {"errorCode": "GENERAL", "errorDetails": "ask by POST"}, {"allow": "POST"})
         if len(asked.body) > LARGEST:
-            return _json(413, {"errorDetails": f"the body is larger than {LARGEST} bytes"})
+            return too_large()
         try:
             client = _context(asked.body)
         except ContextError as error:
             code = PARSE_ERROR if "no JSON" in str(error) else INVALID_CONTEXT
             return failure(400, key or None, code, str(error))
         context = merge(client, self.static, edge)
-        ask = evaluate or (lambda name, given: self.flags.evaluate(name, given, now))
-        return self._single(key, ask, context) if key else self._bulk(asked, ask, context, now)
+        if identify is not None and not context.get(KEY):
+            context[KEY] = identify()
+        return self._single(key, context, now) if key else self._bulk(asked, context, now)
 
-    def _single(self, key: str, ask: Evaluate, context: Mapping[str, Any]) -> Answer:
+    def _evaluate(self, key: str, context: Mapping[str, Any], now: float) -> Evaluation:
+        found = self.flags.evaluate(key, context, now)
+        if self.note is not None:
+            self.note(key, found)
+        return found
+
+    def _single(self, key: str, context: Mapping[str, Any], now: float) -> Answer:
         if not self._visible(key):
             return failure(404, key, FLAG_NOT_FOUND, f"there is no flag {key[:64]!r}")
-        found = ask(key, context)
+        found = self._evaluate(key, context, now)
         status = 200 if found.error_code is None else 404 if found.error_code == FLAG_NOT_FOUND else 400
         return _json(status, self.shown(key, found))
 
-    def _bulk(self, asked: Asked, ask: Evaluate, context: Mapping[str, Any], now: float) -> Answer:
+    def _bulk(self, asked: Asked, context: Mapping[str, Any], now: float) -> Answer:
         keys = [key for key in self.flags.flags if self._visible(key)]
         timed = any(self.flags.flags[key].reads_time for key in keys)
         tag = self._tag(context, int(now) if timed else 0)
         fields = {"etag": tag}
         if matches(asked.fields.get("if-none-match", ""), tag):
             return Answer(304, fields)
-        body: dict[str, Any] = {"flags": [self.shown(key, ask(key, context)) for key in keys]}
+        body: dict[str, Any] = {"flags": [self.shown(key, self._evaluate(key, context, now)) for key in keys]}
         if self.flags.metadata:
             body["metadata"] = dict(self.flags.metadata)
         if self.streams:
@@ -143,6 +153,11 @@ def refused(status: int, details: str) -> Answer:
     """401 and 403, for which the protocol has no body of its own; real clients read errorDetails."""
     fields = {"www-authenticate": "Bearer"} if status == 401 else {}
     return _json(status, {"errorCode": "GENERAL", "errorDetails": details}, fields)
+
+
+def too_large() -> Answer:
+    """413, as flagd words it."""
+    return _json(413, {"errorDetails": f"the body is larger than {LARGEST} bytes"})
 
 
 def too_many(seconds: float) -> Answer:

@@ -57,6 +57,9 @@ def _conditions(row: Row) -> str:
 def _destination(route: Route, facts: Facts, now: float) -> Iterator[str]:
     if route.action is not None:
         reply = route.action(facts)
+        if not isinstance(reply, Reply):
+            yield "it is answered here, by what its body asks"
+            return
         fields = reply.block.decode("latin-1").replace("\r\n", "; ").removesuffix("; ")
         yield f"it is answered here: {reply.status}{f' ({fields})' if fields else ''}"
     elif route.service is not None:

@@ -86,8 +86,9 @@ class RouteCompiler:
         where = f"route {name}" if name else where
         of = service.name if service else ""
         return Site(
-            prefixes, where, 1, pools, sources.chance, sources.workers, sources.states, sources.plugins, service=of
-        )
+            prefixes, where, 1, pools, sources.chance, sources.workers, sources.states, sources.plugins, of,
+            has_flags=self.flags is not None,
+        )  # fmt: skip
 
     def _service(self, route: doc.Route, where: str) -> Service | None:
         if (route.service is None) == (route.action is None):

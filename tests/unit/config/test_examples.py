@@ -19,8 +19,8 @@ from proxy.snapshot import document as doc
 FOLDER = Path(__file__).parents[3] / "config"
 EXAMPLES = sorted(set(FOLDER.glob("*.yaml")) - {FOLDER / "alerts.yaml"})  # those are rules for Prometheus
 NAMES = (
-    *("blue-green", "canary", "container", "demo", "edge", "limits", "minimal", "mirror", "policy", "reference"),
-    *("rolling", "rollouts", "routing", "sticky"),
+    *("blue-green", "canary", "container", "demo", "edge", "flags", "limits", "minimal", "mirror", "policy"),
+    *("reference", "rolling", "rollouts", "routing", "sticky"),
 )
 
 

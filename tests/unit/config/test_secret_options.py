@@ -64,3 +64,36 @@ def test_hash_in_the_wrong_place_is_not_told(options: str) -> None:
     loaded = load_text(text(options), "sluice.yaml", {})
     assert loaded.problems
     assert not [problem for problem in loaded.problems if BCRYPT in str(problem)]
+
+
+def ofrep(options: str, flags: str = "flag_rules: {new: {otherwise: off}}") -> Loaded:
+    route = f"routes: [{{respond: {{ofrep: {options}}}}}]"
+    return load_text(f"listeners: [{{bind: 127.0.0.1:1}}]\n{flags}\n{route}\n", "sluice.yaml", {})
+
+
+def test_token_for_flags_is_never_shown() -> None:
+    loaded = ofrep("{token: an-own-token, origins: ['https://a.example']}")
+    assert loaded.problems == []
+    assert loaded.document is not None
+    assert loaded.tree is not None
+    shown = effective(loaded.document, loaded.tree)
+    assert shown["routes"][0]["respond"] == {"ofrep": {"token": "***", "origins": ["https://a.example"]}}
+    wrong = ofrep("{token: an-own-token, origins: [an-own-token]}")
+    assert wrong.problems
+    assert "an-own-token" not in str(wrong.problems)
+
+
+@pytest.mark.parametrize(
+    ("loaded", "message"),
+    [
+        (ofrep("{}", ""), "3:11: there are no flags to serve (define them under flags or flag_rules)"),
+        (ofrep("{token: ''}"), "the token is empty"),
+        (ofrep("{token: 'a b'}"), "more than printable ASCII"),
+        (ofrep("{origins: [a.example]}"), "is not an origin"),
+        (ofrep("{}, status: 201"), "ofrep says by itself what to respond"),
+        (ofrep("{}, ready: {}"), "give each a route of its own"),
+    ],
+)
+def test_serving_of_flags_that_cannot_work_is_refused(loaded: Loaded, message: str) -> None:
+    (problem,) = map(str, loaded.problems)
+    assert message in problem
