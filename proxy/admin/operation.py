@@ -17,6 +17,7 @@ from proxy.control.views import CheckView, ReloadCounts, ReloadView
 from proxy.pools.registry import EndpointKey
 from proxy.rollouts.spec import RolloutSpec
 from proxy.telemetry.report import WorkerReport
+from proxy.telemetry.totals import Ledger
 
 Needs = Literal["nothing", "read", "change"]
 
@@ -27,6 +28,11 @@ class Fleet(Protocol):
     @property
     def workers(self) -> tuple[WorkerView, ...]:
         """Those there are."""
+        ...
+
+    @property
+    def ledger(self) -> Ledger:
+        """What all that there ever were have counted, as last told."""
         ...
 
     async def ask(self) -> list[WorkerReport]:
