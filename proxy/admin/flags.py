@@ -45,10 +45,10 @@ async def evaluate(call: Call) -> EvaluationView:
 
 async def outcome(call: Call) -> OutcomeView:
     """What came of it: how often it was told, and how the requests went that had it."""
-    control, fleet = call.control, call.proxy.fleet
+    control, fleet, key = call.control, call.proxy.fleet, call.names["flag"]
     await fleet.ask()
     board = control.flag_board.board(control.document)
-    return outcome_view(control.document, board, fleet.ledger.totals(), call.names["flag"])
+    return outcome_view(control.document, board, fleet.ledger.totals(), key, call.proxy.guards.views(key))
 
 
 async def kill(call: Call) -> FlagView:

@@ -11,6 +11,7 @@ from msgspec import Struct
 
 from proxy.control.conductor import Conductor
 from proxy.control.control import Control, Who
+from proxy.control.flag_guards import FlagGuards
 from proxy.control.fleet import WorkerView
 from proxy.control.journal import Journal
 from proxy.control.views import CheckView, ReloadCounts, ReloadView
@@ -46,6 +47,7 @@ class Proxy(Protocol):
     control: Control
     journal: Journal
     conductor: Conductor
+    guards: FlagGuards
 
     def rollout_spec(self, body: dict[str, Any]) -> RolloutSpec:
         """The rollout that somebody has posted."""

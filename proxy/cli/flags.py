@@ -49,7 +49,7 @@ def outcome(session: Session, key: str) -> int:
     view = session.admin.get(_path(key, "outcome"))
     rows = [["VARIANT", "EVALUATIONS", "REQUESTS", "ERRORS", "P50", "P90", "P99"], *map(_variant, view["variants"])]
     lines = columns(rows) if view["observed"] else [f"{key} is not counted; write it under flag_settings.observe"]
-    session.show(view, lines)
+    session.show(view, [*lines, *map(_guard, view["guards"])])
     return DONE
 
 
@@ -106,6 +106,10 @@ def _variant(view: Json) -> list[str]:
         "-" if rate is None else f"{100 * rate:.2f} %",
         *("-" if view[name] is None else f"{1000 * view[name]:.1f} ms" for name in ("p50", "p90", "p99")),
     ]
+
+
+def _guard(view: Json) -> str:
+    return f"guard of {view['variant']}: {view['verdict'].replace('_', ' ')}: {view['sentence']}"
 
 
 def _evaluation(view: Json) -> Iterator[str]:

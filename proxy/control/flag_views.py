@@ -1,6 +1,6 @@
 """What is shown of flags: plain values that the admin API encodes, and its schema is made of."""
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from msgspec import Struct
 
@@ -63,12 +63,21 @@ class VariantOutcome(Struct, frozen=True):
     p99: float | None
 
 
+class GuardView(Struct, frozen=True):
+    """What a flag's guard says of one variant beside the default, by those whom chance gave one of them."""
+
+    variant: str
+    verdict: Literal["harm", "safe", "not_yet"]
+    sentence: str
+
+
 class OutcomeView(Struct, frozen=True):
-    """What came of a flag. `observed`: it is counted."""
+    """What came of a flag. `observed`: it is counted; `guards` are empty where it has none, or is killed."""
 
     key: str
     observed: bool
     variants: tuple[VariantOutcome, ...]
+    guards: tuple[GuardView, ...] = ()
 
 
 def flag_view(document: Document, kept: dict[str, KeptOverride], key: str, warnings: tuple[str, ...] = ()) -> FlagView:
@@ -112,7 +121,9 @@ def evaluation_view(
     )
 
 
-def outcome_view(document: Document, board: "FlagBoard | None", totals: Totals, key: str) -> OutcomeView:
+def outcome_view(
+    document: Document, board: "FlagBoard | None", totals: Totals, key: str, guards: tuple[GuardView, ...]
+) -> OutcomeView:
     """What came of a flag: each variant that it has, and what else was counted; Refusal (404) where there is none."""
     known = definitions(document.flags)
     if key not in known:
@@ -123,6 +134,7 @@ def outcome_view(document: Document, board: "FlagBoard | None", totals: Totals, 
         key=key,
         observed=board is not None and key in board.observed,
         variants=tuple(_variant(name, counted.get(name) or FlagTotals()) for name in names),
+        guards=guards,
     )
 
 

@@ -46,6 +46,7 @@ class Sight:
     version: str
     build: str
     rollouts: tuple[RolloutNow, ...] = ()
+    flag_kills: Mapping[str, int] = field(default_factory=dict)
 
 
 def exposition(sight: Sight) -> bytes:
@@ -71,6 +72,8 @@ class _Sighted(Collector):
         yield from _now(sight.pools)
         yield from of_rollouts(sight.rollouts)
         yield from of_flags(sight.totals.flags)
+        if sight.flag_kills:
+            yield _counts("sluice_flag_kills", "Flags that their guard has killed.", "flag", sight.flag_kills)
         yield _by("sluice_connections", "Client connections now, by listener.", "listener", sight.connections)
         yield _by("sluice_workers", "Worker processes now, by state.", "state", sight.workers)
         yield from _of_plugins(sight.totals)

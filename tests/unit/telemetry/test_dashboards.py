@@ -30,7 +30,7 @@ def known() -> dict[str, set[str]]:
     flag = FlagReport("f", "on", 1, (0, 0, 1, 0, 0, 0), durations)
     totals.add(WorkerReport((pool,), (), (0,) * 6, {"no_route": 1}, {}, 0, flags=(flag,)))
     now = {("s", "p"): PoolNow(is_draining=True, endpoints={"up": 1})}
-    sight = Sight(totals, now, {"a": 1}, {"ready": 1}, {"applied": 1}, 1, 0, "1", "plain", (ROLLOUT,))
+    sight = Sight(totals, now, {"a": 1}, {"ready": 1}, {"applied": 1}, 1, 0, "1", "plain", (ROLLOUT,), {"f": 1})
     found: dict[str, set[str]] = {}
     for family in text_string_to_metric_families(exposition(sight).decode()):
         for sample in family.samples:
