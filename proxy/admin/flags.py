@@ -6,7 +6,15 @@ from msgspec import Struct
 
 from proxy.admin.operation import Call
 from proxy.control.flag_overrides import definitions
-from proxy.control.flag_views import EvaluationView, FlagView, evaluation_view, flag_view, one_of
+from proxy.control.flag_views import (
+    EvaluationView,
+    FlagView,
+    OutcomeView,
+    evaluation_view,
+    flag_view,
+    one_of,
+    outcome_view,
+)
 from proxy.control.fleet import Outcome
 from proxy.flags.spec import FlagOverride
 
@@ -35,6 +43,14 @@ async def evaluate(call: Call) -> EvaluationView:
     return evaluation_view(board, control.state.flags, call.names["flag"], call.body.context, control.world.wall())
 
 
+async def outcome(call: Call) -> OutcomeView:
+    """What came of it: how often it was told, and how the requests went that had it."""
+    control, fleet, key = call.control, call.proxy.fleet, call.names["flag"]
+    await fleet.ask()
+    board = control.flag_board.board(control.document)
+    return outcome_view(control.document, board, fleet.ledger.totals(), key, call.proxy.guards.views(key))
+
+
 async def kill(call: Call) -> FlagView:
     """No outcome any more, until the override is cleared."""
     return await _overridden(call, FlagOverride(killed=True), "flag_killed")
@@ -52,6 +68,6 @@ async def clear(call: Call) -> FlagView:
 
 
 async def _overridden(call: Call, order: FlagOverride | None, kind: str) -> FlagView:
-    outcome: Outcome = await call.control.override_flag(call.names["flag"], order, call.who, kind)
-    warnings = tuple(f"worker {pid} did not follow and is replaced" for pid in outcome.silent)
+    done: Outcome = await call.control.override_flag(call.names["flag"], order, call.who, kind)
+    warnings = tuple(f"worker {pid} did not follow and is replaced" for pid in done.silent)
     return flag_view(call.control.document, call.control.state.flags, call.names["flag"], warnings)

@@ -11,12 +11,14 @@ from msgspec import Struct
 
 from proxy.control.conductor import Conductor
 from proxy.control.control import Control, Who
+from proxy.control.flag_guards import FlagGuards
 from proxy.control.fleet import WorkerView
 from proxy.control.journal import Journal
 from proxy.control.views import CheckView, ReloadCounts, ReloadView
 from proxy.pools.registry import EndpointKey
 from proxy.rollouts.spec import RolloutSpec
 from proxy.telemetry.report import WorkerReport
+from proxy.telemetry.totals import Ledger
 
 Needs = Literal["nothing", "read", "change"]
 
@@ -27,6 +29,11 @@ class Fleet(Protocol):
     @property
     def workers(self) -> tuple[WorkerView, ...]:
         """Those there are."""
+        ...
+
+    @property
+    def ledger(self) -> Ledger:
+        """What all that there ever were have counted, as last told."""
         ...
 
     async def ask(self) -> list[WorkerReport]:
@@ -40,6 +47,7 @@ class Proxy(Protocol):
     control: Control
     journal: Journal
     conductor: Conductor
+    guards: FlagGuards
 
     def rollout_spec(self, body: dict[str, Any]) -> RolloutSpec:
         """The rollout that somebody has posted."""

@@ -15,7 +15,7 @@ from proxy.admin.body import (
     Split,
 )  # fmt: skip
 from proxy.admin.operation import Call, Nothing, Operation, Table
-from proxy.control.flag_views import EvaluationView, FlagView
+from proxy.control.flag_views import EvaluationView, FlagView, OutcomeView
 from proxy.control.journal import Event
 from proxy.control.rollout_views import PlanView, RolloutView
 from proxy.control.views import CheckView, DiffView, ReloadView, ServiceView, StatusView
@@ -136,6 +136,9 @@ OPERATIONS: Final = (
     ),
     _flags_asked("", "Every flag for somebody, as OFREP has it.", ofrep.Bulk),
     _flags_asked("/{key}", "One flag for somebody, as OFREP has it.", ofrep.Single),
+    Operation(
+        "GET", f"{_FLAG}/outcome", "What came of each variant.", "read", flags.outcome, OutcomeView, refuses=(404,)
+    ),
     _flag_verb("POST", "kill", "No outcome any more, whatever the file says.", flags.kill),
     _flag_verb("PUT", "override", "One variant for all, or another percentage.", flags.override, FlagOverride),
     _flag_verb("DELETE", "override", "What the definition says.", flags.clear),

@@ -47,6 +47,14 @@ def evaluate(
 
 
 @app.command()
+def outcome(key: Key, where: Where = DEFAULT, as_json: AsJson = False) -> None:
+    """What came of each variant: how often it was told, how many requests had it, their errors and durations."""
+    from proxy.cli.flags import outcome as act
+
+    end(lambda: act(session(where, as_json), key))
+
+
+@app.command()
 def override(
     key: Key,
     variant: Annotated[str, typer.Argument(help="The variant that all shall have.", show_default=False)],

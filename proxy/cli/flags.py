@@ -44,6 +44,15 @@ def evaluate(session: Session, key: str, pairs: list[str]) -> int:
     return DONE
 
 
+def outcome(session: Session, key: str) -> int:
+    """What came of each variant."""
+    view = session.admin.get(_path(key, "outcome"))
+    rows = [["VARIANT", "EVALUATIONS", "REQUESTS", "ERRORS", "P50", "P90", "P99"], *map(_variant, view["variants"])]
+    lines = columns(rows) if view["observed"] else [f"{key} is not counted; write it under flag_settings.observe"]
+    session.show(view, [*lines, *map(_guard, view["guards"])])
+    return DONE
+
+
 def expand(file: Path) -> int:
     """All flags of a configuration as one flagd document."""
     from proxy.config.load import load
@@ -86,6 +95,21 @@ def _row(view: Json) -> list[str]:
 def _rule(view: Json) -> str:
     text = json.dumps(view["targeting"], ensure_ascii=False) if view["targeting"] else "-"
     return text if len(text) <= 60 else f"{text[:59]}…"
+
+
+def _variant(view: Json) -> list[str]:
+    requests, rate = sum(view["requests"].values()), view["error_rate"]
+    return [
+        view["variant"] or "(none)",
+        f"{view['evaluations']:,}",
+        f"{requests:,}",
+        "-" if rate is None else f"{100 * rate:.2f} %",
+        *("-" if view[name] is None else f"{1000 * view[name]:.1f} ms" for name in ("p50", "p90", "p99")),
+    ]
+
+
+def _guard(view: Json) -> str:
+    return f"guard of {view['variant']}: {view['verdict'].replace('_', ' ')}: {view['sentence']}"
 
 
 def _evaluation(view: Json) -> Iterator[str]:

@@ -1,6 +1,6 @@
 """What is shown of flags: plain values that the admin API encodes, and its schema is made of."""
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from msgspec import Struct
 
@@ -8,6 +8,9 @@ from proxy.control.flag_overrides import KeptOverride, definitions
 from proxy.control.refusal import Refusal, unknown
 from proxy.flags.spec import FlagOverride
 from proxy.snapshot.document import Document
+from proxy.telemetry.classic import CLASSES
+from proxy.telemetry.counters import NO_RESPONSE
+from proxy.telemetry.totals import FlagTotals, Totals
 
 if TYPE_CHECKING:
     from proxy.filters.flagging import FlagBoard
@@ -42,6 +45,39 @@ class EvaluationView(Struct, frozen=True):
     metadata: dict[str, Any]
     steps: tuple[str, ...]
     override: FlagOverride | None
+
+
+class VariantOutcome(Struct, frozen=True):
+    """What came of one variant since this controller began, over all workers; "" where a request had none.
+
+    `evaluations` are answers to clients that asked for it. `requests` go by status class; `error_rate` is the part
+    (0 to 1) that was a 5xx, or had no response. The rest is seconds; null where there was no request.
+    """
+
+    variant: str
+    evaluations: int
+    requests: dict[str, int]
+    error_rate: float | None
+    p50: float | None
+    p90: float | None
+    p99: float | None
+
+
+class GuardView(Struct, frozen=True):
+    """What a flag's guard says of one variant beside the default, by those whom chance gave one of them."""
+
+    variant: str
+    verdict: Literal["harm", "safe", "not_yet"]
+    sentence: str
+
+
+class OutcomeView(Struct, frozen=True):
+    """What came of a flag. `observed`: it is counted; `guards` are empty where it has none, or is killed."""
+
+    key: str
+    observed: bool
+    variants: tuple[VariantOutcome, ...]
+    guards: tuple[GuardView, ...] = ()
 
 
 def flag_view(document: Document, kept: dict[str, KeptOverride], key: str, warnings: tuple[str, ...] = ()) -> FlagView:
@@ -82,6 +118,37 @@ def evaluation_view(
         metadata=dict(found.metadata),
         steps=tuple(told.steps),
         override=kept[key].value if key in kept else None,
+    )
+
+
+def outcome_view(
+    document: Document, board: "FlagBoard | None", totals: Totals, key: str, guards: tuple[GuardView, ...]
+) -> OutcomeView:
+    """What came of a flag: each variant that it has, and what else was counted; Refusal (404) where there is none."""
+    known = definitions(document.flags)
+    if key not in known:
+        raise unknown("flag", key, list(known))
+    counted = {variant: found for (flag, variant), found in totals.flags.items() if flag == key}
+    names = dict.fromkeys([*known[key]["variants"], *sorted(counted)])
+    return OutcomeView(
+        key=key,
+        observed=board is not None and key in board.observed,
+        variants=tuple(_variant(name, counted.get(name) or FlagTotals()) for name in names),
+        guards=guards,
+    )
+
+
+def _variant(name: str, totals: FlagTotals) -> VariantOutcome:
+    requests = totals.requests
+    number, errors = sum(requests), requests[NO_RESPONSE] + requests[5]
+    return VariantOutcome(
+        variant=name,
+        evaluations=totals.evaluations,
+        requests={name: count for name, count in zip(CLASSES, requests, strict=True) if count},
+        error_rate=errors / number if number else None,
+        p50=totals.duration.quantile(0.5),
+        p90=totals.duration.quantile(0.9),
+        p99=totals.duration.quantile(0.99),
     )
 
 

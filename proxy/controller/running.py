@@ -15,6 +15,7 @@ from proxy.control.alive import Alive
 from proxy.control.conductor import Conductor
 from proxy.control.control import Control, Who, World
 from proxy.control.elsewhere import homes
+from proxy.control.flag_guards import FlagGuards
 from proxy.control.fleet import BindError
 from proxy.control.jobs import Around, JobRunner
 from proxy.control.journal import Journal
@@ -92,6 +93,7 @@ class Running:
         state = before.notes.state
         self.control = Control(world, first, store.state() if state is None else state, before.generation, before.parts)
         self.conductor = self._conductor(process)
+        self.guards = FlagGuards(self.control)
         self._rollouts = before.notes.rollouts if before.generation else store.kept("rollouts")
 
     def _conductor(self, process: Process) -> Conductor:
@@ -123,6 +125,7 @@ class Running:
         self._keeper.keep_file(file)
         self.conductor.go_on(self._rollouts)
         self._process.spawn(self.conductor.conduct())
+        self._process.spawn(self.guards.guard())
 
     def try_again(self) -> None:
         """Offer the store what it could not take so far."""
@@ -148,7 +151,9 @@ class Running:
         """What a worker or the master tells without being asked."""
         match message:
             case say.Seen():
-                self.conductor.seen(peer, decode(message.report))
+                cells = decode(message.report)
+                self.conductor.seen(peer, cells)
+                self.guards.seen(cells)
             case say.Ejected():
                 self.failing(message)
             case say.Restarting():
@@ -304,6 +309,7 @@ class Running:
                 version=version(),
                 build=BUILD,
                 rollouts=self.conductor.now(),
+                flag_kills=dict(self.guards.kills),
             )
         )
         return text.decode()

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
-from proxy.dataplane.failures import UpstreamFailure
+from proxy.dataplane.failures import Exhausted, UpstreamFailure
 from proxy.dataplane.idle import check_out
 from proxy.dataplane.pending import admit, wait
 from proxy.dataplane.retrying import IDEMPOTENT, is_stale, may_repeat, status_condition
@@ -179,6 +179,8 @@ def _count_and_repeat(exchange: "Exchange", attempt: Attempt, failure: UpstreamF
     sighting = seen(exchange)
     if sighting is not None:
         sighting.failed(failure, attempt)
+    if not isinstance(failure, Exhausted):
+        exchange.fail_flags()
     leave_cohort(exchange)
     if failure.blames_endpoint:
         plane.blame(exchange, attempt.endpoint)

@@ -98,15 +98,9 @@ def _follow_session(exchange: "Exchange", route: "Route") -> None:
 def _choose(exchange: "Exchange") -> None:
     """The filters have run: an action, or a pool."""
     route = exchange.route
-    if route.action is not None:
-        said = route.action(exchange)
-        if isinstance(said, Reply):
-            exchange.act(said)
-        else:
-            gather(exchange, said)
-        return
     service = route.service
     if service is None:
+        _act(exchange, route)
         return
     if exchange.named is not None:
         pool = service.pools.get(exchange.named)
@@ -131,6 +125,14 @@ def _choose(exchange: "Exchange") -> None:
     exchange.send_off(passed_cookie(exchange, route))
     if exchange.aside is not None:
         send_copies(exchange)
+
+
+def _act(exchange: "Exchange", route: "Route") -> None:
+    said = None if route.action is None else route.action(exchange)
+    if isinstance(said, Reply):
+        exchange.act(said)
+    elif said is not None:
+        gather(exchange, said)
 
 
 def _is_counted(exchange: "Exchange") -> bool:

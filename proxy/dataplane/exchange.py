@@ -181,6 +181,11 @@ class Exchange:
             found = self._flagged = board.ask(self.plane.wall())
         return found
 
+    def fail_flags(self) -> None:
+        """An attempt has had no response, or a broken one: that is what guards of flags go by."""
+        if self._flagged is not None:
+            self._flagged.failed(0)
+
     def ask(self, service: str, head: RequestHead, body: bytes) -> Awaitable[tuple[ResponseHead, bytes]]:
         """Another service's answer."""
         return self.plane.ask(service, head, body, self.request_id)
@@ -331,6 +336,8 @@ class Exchange:
         if self.aside is not None and self.aside.sighting is not None:
             self.aside.sighting.answered(status)
         if status >= 500:
+            if self._flagged is not None:
+                self._flagged.failed(status)
             self.plane.blame(self, endpoint)
             if repeat_for_status(self, attempt, status):
                 return
@@ -441,6 +448,7 @@ class Exchange:
         sighting = seen(self)
         if sighting is not None:
             sighting.broken()
+        self.fail_flags()
         self.plane.blame(self, attempt.endpoint)
         self.plane.count_failure(self, reason)
         if not self.responded:  # a filter holds its head back

@@ -72,7 +72,7 @@ class Cors:
 
     def compile(self, _site: Site) -> Hooks:
         key = object()
-        allow, varying = self.grants(), self.varying()
+        allow, varying, varies = self.grants(), self.varying(), self._origins != (_ANY,)
 
         def on_request(facts: Facts) -> Reply | None:
             # Noted before a later filter can take Origin away.

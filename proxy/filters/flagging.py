@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 from urllib.parse import unquote_to_bytes
 
+from proxy.filters.flag_guards import Guarding
 from proxy.flags.definitions import FlagSet
 from proxy.flags.evaluation import Evaluation
 from proxy.flags.header import dictionary
@@ -24,6 +25,7 @@ KEY: Final = "targetingKey"
 
 _SIZE: Final = 16  # bytes of an identity that we make
 _MADE: Final = re.compile(rb"[A-Za-z0-9_-]{22}")
+_LEFT: Final = 499  # the status of a request whose client left
 _NOTHING: Final[Mapping[str, Any]] = {}
 
 Read = Callable[[Facts], str | None]
@@ -32,7 +34,7 @@ Read = Callable[[Facts], str | None]
 class Flagged:
     """One request's flags: each is evaluated when first asked for. `cookie` is a Set-Cookie value for the client."""
 
-    __slots__ = ("_context", "board", "cookie", "now", "outcomes")
+    __slots__ = ("_context", "board", "cookie", "first", "now", "outcomes")
 
     def __init__(self, board: "FlagBoard", now: float) -> None:
         self.board = board
@@ -40,6 +42,7 @@ class Flagged:
         self.outcomes: dict[str, Evaluation] = {}
         self._context: dict[str, Any] | None = None
         self.cookie: bytes | None = None
+        self.first: int | None = None
 
     def outcome(self, key: str, facts: Facts) -> Evaluation:
         """The flag's outcome for this request."""
@@ -68,6 +71,11 @@ class Flagged:
             return self._context
         return {name: value for name, value in self._context.items() if name != KEY}
 
+    def failed(self, status: int) -> None:
+        """An attempt came to this, 0 for no response: whatever a retry delivers, the first one counts for guards."""
+        if self.first is None:
+            self.first = status
+
     def ended(self, status: int, seconds: float) -> None:
         """The request has ended with this status: count it for every flag that it had."""
         board = self.board
@@ -76,6 +84,16 @@ class Flagged:
                 counters = board.counted[key, found.variant or ""]
                 counters.requests[status // 100] += 1
                 Histogram.observe(counters.duration, seconds)
+        if board.guards and self._context is not None:
+            self._guarded(self._context, status)
+
+    def _guarded(self, context: dict[str, Any], status: int) -> None:
+        first = self.first
+        if first is None and status in (0, _LEFT):
+            return  # the client left: that says nothing of the variant
+        for key, guarding in self.board.guards.items():
+            if key in self.outcomes:
+                guarding.count(context, self.now, status if first is None else first)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -91,6 +109,7 @@ class FlagBoard:
     counted: FlagOutcomes
     token: Callable[[int], bytes]
     defined: FlagSet
+    guards: Mapping[str, Guarding] = field(default_factory=dict)
     static: Mapping[str, Any] = field(init=False)
     observed: frozenset[str] = field(init=False)
     tell: Callable[[Facts], None] | None = field(init=False)

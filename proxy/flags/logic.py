@@ -14,16 +14,21 @@ from proxy.flags.spec import Generation
 NODES = 10_000  # parts of one rule, shared rules written out
 Rule = Callable[[Any], Any]
 Note = Callable[[str], None]
+Drawn = Callable[[int, str, Mapping[str, int]], None]
 
 
 @dataclass(slots=True)
 class Compiler:
-    """Compiles one flag's rule. `shared` are the rules that `$ref` names; `note` hears which branch decided."""
+    """Compiles one flag's rule. `shared` are the rules that `$ref` names; `note` hears which branch decided.
+
+    `drawn` hears of every draw with fixed weights: the hash that was drawn by, the variant, all weights by variant.
+    """
 
     key: str = ""
     generation: Generation = "v3"
     shared: Mapping[str, Any] = field(default_factory=dict)
     note: Note | None = None
+    drawn: Drawn | None = None
     _open: list[str] = field(default_factory=list)
     _depth: int = 0
     _nodes: int = 0

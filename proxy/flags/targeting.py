@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 from proxy.flags import buckets, versions
-from proxy.flags.logic import Compiler, Note, Operator, Rule, constant, is_literal, operator
+from proxy.flags.logic import Compiler, Drawn, Note, Operator, Rule, constant, is_literal, operator
 
 
 def _text_test(name: str) -> Operator:
@@ -84,7 +84,21 @@ def _shares(compiler: Compiler, rules: list[Any]) -> Shares:
             _tell(compiler.note, slot, index, sums)
         return variants[index](data)
 
-    return choose
+    return choose if compiler.drawn is None else _heard(choose, compiler.drawn, [rule[0] for rule in rules], sums)
+
+
+def _heard(choose: Shares, drawn: Drawn, names: list[Any], sums: list[int]) -> Shares:
+    """The same, which tells of each draw."""
+    weights: dict[str, int] = {}
+    for name, before, after in zip(names, [0, *sums], sums, strict=False):
+        weights[str(name)] = weights.get(str(name), 0) + after - before
+
+    def heard(digest: int | None, data: Any) -> Any:
+        if digest is not None:
+            drawn(digest, str(names[buckets.place(digest, sums)[1]]), weights)
+        return choose(digest, data)
+
+    return heard
 
 
 def _fixed(rules: list[Any]) -> list[Any] | None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Generator
 
+from proxy.filters.flag_guards import guardings
 from proxy.filters.flagging import FlagBoard
 from proxy.flags.definitions import FlagSet, reading
 from proxy.flags.overrides import with_overrides
@@ -24,4 +25,5 @@ def compile_flags(
     else:
         defined = yield from reading(flags.document, flags.settings.bucketing)
     made = with_overrides(defined, document.flag_overrides)
-    return FlagBoard(made, flags.settings, version, sources.outcomes, sources.token, defined)
+    guards = guardings(made, defined, flags.settings, sources.seeing)
+    return FlagBoard(made, flags.settings, version, sources.outcomes, sources.token, defined, guards)

@@ -1,26 +1,21 @@
 """/metrics: what is known, in Prometheus' text format. Labels come from the configuration, never from a request."""
 
 import re
-from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from itertools import accumulate
 from typing import Final
 
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from proxy.telemetry.histogram import BOUNDS, Histogram
+from proxy.telemetry.classic import CLASSES, classic
+from proxy.telemetry.flags import of_flags
 from proxy.telemetry.rollouts import RolloutNow, of_rollouts
 from proxy.telemetry.totals import MirrorTotals, PoolKey, PoolTotals, Totals
 
 CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
-SECONDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
-"""Upper bounds of the buckets that are shown. Inside, there are many more (proxy.telemetry.histogram)."""
-
-_CLASSES: Final = ("none", "1xx", "2xx", "3xx", "4xx", "5xx")
 _OF_POOL: Final = ["service", "pool"]
 _OWN: Final = "What a plug-in counts."
 _UNFIT: Final = re.compile(r"[^a-zA-Z0-9_]")
@@ -52,6 +47,7 @@ class Sight:
     version: str
     build: str
     rollouts: tuple[RolloutNow, ...] = ()
+    flag_kills: Mapping[str, int] = field(default_factory=dict)
 
 
 def exposition(sight: Sight) -> bytes:
@@ -76,6 +72,9 @@ class _Sighted(Collector):
             yield from _of_mirrors(sight.totals.mirrors)
         yield from _now(sight.pools)
         yield from of_rollouts(sight.rollouts)
+        yield from of_flags(sight.totals.flags)
+        if sight.flag_kills:
+            yield _counts("sluice_flag_kills", "Flags that their guard has killed.", "flag", sight.flag_kills)
         yield _by("sluice_connections", "Client connections now, by listener.", "listener", sight.connections)
         yield _by("sluice_workers", "Worker processes now, by state.", "state", sight.workers)
         yield from _of_plugins(sight.totals)
@@ -103,7 +102,7 @@ def _of_pools(totals: Totals) -> Iterator[Metric]:
         "sluice_attempt_failures", "Attempts at an endpoint that failed, by reason.", labels=[*_OF_POOL, "reason"]
     )
     for key, pool in (*totals.pools.items(), (("", ""), PoolTotals(requests=totals.unrouted))):
-        for name, count in zip(_CLASSES, pool.requests, strict=True):
+        for name, count in zip(CLASSES, pool.requests, strict=True):
             if count or key != ("", ""):
                 requests.add_metric([*key, name], count)
         for reason, count in pool.failures.items():
@@ -122,8 +121,8 @@ def _of_pools(totals: Totals) -> Iterator[Metric]:
         "sluice_upstream_response_seconds", "From the beginning of an attempt to its response's head.", labels=_OF_POOL
     )
     for key, pool in totals.pools.items():
-        duration.add_metric(key, buckets=_buckets(pool.duration), sum_value=pool.duration.total)
-        upstream.add_metric(key, buckets=_buckets(pool.upstream), sum_value=pool.upstream.total)
+        duration.add_metric(key, buckets=classic(pool.duration), sum_value=pool.duration.total)
+        upstream.add_metric(key, buckets=classic(pool.upstream), sum_value=pool.upstream.total)
     yield duration
     yield upstream
 
@@ -143,9 +142,9 @@ def _of_mirrors(mirrors: Mapping[PoolKey, MirrorTotals]) -> Iterator[Metric]:
     )
     for key, mirror in mirrors.items():
         for side, totals in (("real", mirror.real), ("shadow", mirror.shadow)):
-            for name, count in zip(_CLASSES, totals.requests, strict=True):
+            for name, count in zip(CLASSES, totals.requests, strict=True):
                 requests.add_metric([*key, side, name], count)
-            duration.add_metric([*key, side], buckets=_buckets(totals.duration), sum_value=totals.duration.total)
+            duration.add_metric([*key, side], buckets=classic(totals.duration), sum_value=totals.duration.total)
         for reason, count in mirror.skipped.items():
             skipped.add_metric([*key, reason], count)
     yield from (requests, duration, skipped)
@@ -197,13 +196,6 @@ def _now(pools: Mapping[PoolKey, PoolNow]) -> Iterator[Metric]:
         for state, count in pool.endpoints.items():
             endpoints.add_metric([*key, state], count)
     yield from (*families.values(), draining, endpoints)
-
-
-def _buckets(histogram: Histogram) -> list[tuple[str, float]]:
-    """Classic cumulative buckets of the fine ones. One counts where all of it fits: bounds are up to 4.4 % too low."""
-    running = [0, *accumulate(histogram.counts)]
-    shown: list[tuple[str, float]] = [(str(bound), running[bisect_right(BOUNDS, bound)]) for bound in SECONDS]
-    return [*shown, ("+Inf", running[-1])]
 
 
 def _by(name: str, what: str, label: str, values: Mapping[str, float]) -> Metric:

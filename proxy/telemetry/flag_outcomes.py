@@ -1,11 +1,12 @@
 """What came of flags: per flag and variant how often it was told, and how the requests that had it went."""
 
-from msgspec import Struct
+from typing import Final
 
 from proxy.telemetry.histogram import Histogram
-from proxy.telemetry.report import Durations
+from proxy.telemetry.report import Durations, FlagReport
 
-MOST = 200  # flags that are counted where nobody says which
+MOST: Final = 200  # flags that are counted where nobody says which
+MOST_VARIANTS: Final = 1_000  # of all flags that there ever were, 4 KiB each; reloads may bring ever new ones
 
 
 class FlagCounters:
@@ -24,21 +25,16 @@ class FlagCounters:
 
 
 class FlagOutcomes(dict[tuple[str, str], FlagCounters]):
-    """All of a worker, by flag and variant ("" for none). Bounded by the flags that a configuration observes."""
+    """All of a worker, by flag and variant ("" for none).
+
+    Bounded by the flags that a configuration observes; beyond MOST_VARIANTS, what was first counted makes room.
+    """
 
     def __missing__(self, key: tuple[str, str]) -> FlagCounters:
+        if len(self) >= MOST_VARIANTS:
+            del self[next(iter(self))]
         made = self[key] = FlagCounters()
         return made
-
-
-class FlagReport(Struct, frozen=True):
-    """The same as it travels."""
-
-    flag: str
-    variant: str
-    evaluations: int
-    requests: tuple[int, ...]
-    duration: Durations
 
 
 def report(outcomes: FlagOutcomes) -> tuple[FlagReport, ...]:

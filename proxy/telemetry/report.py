@@ -74,6 +74,16 @@ class PluginReport(Struct, frozen=True):
     failures: dict[str, int] = {}
 
 
+class FlagReport(Struct, frozen=True):
+    """One variant of a flag since the worker started (proxy.telemetry.flag_outcomes); "" where it had none."""
+
+    flag: str
+    variant: str
+    evaluations: int
+    requests: tuple[int, ...]
+    duration: Durations
+
+
 class WorkerReport(Struct, frozen=True):
     """Everything. `refusals` are replies of our own by reason, `connections` those of clients by listener.
 
@@ -88,6 +98,7 @@ class WorkerReport(Struct, frozen=True):
     mirrors: tuple[MirrorReport, ...] = ()
     plugins: tuple[PluginReport, ...] = ()
     log_dropped: int = 0
+    flags: tuple[FlagReport, ...] = ()
 
 
 def encode(report: WorkerReport) -> bytes:

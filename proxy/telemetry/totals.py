@@ -4,11 +4,15 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from proxy.telemetry.flag_outcomes import MOST_VARIANTS
 from proxy.telemetry.histogram import Histogram
-from proxy.telemetry.report import Durations, MirrorReport, PoolReport, WorkerReport
+from proxy.telemetry.report import Durations, FlagReport, MirrorReport, PoolReport, WorkerReport
 
 PoolKey = tuple[str, str]
 """Service and pool."""
+
+FlagKey = tuple[str, str]
+"""Flag and variant; "" where the flag had none."""
 
 COUNTED = ("retries", "spilled", "panicked", "ejections", "overflowed")
 
@@ -72,6 +76,27 @@ class PluginTotals:
 
 
 @dataclass(slots=True)
+class FlagTotals:
+    """What all workers have counted of one variant of a flag. `requests` goes by status class."""
+
+    evaluations: int = 0
+    requests: list[int] = field(default_factory=lambda: [0] * 6)
+    duration: Histogram = field(default_factory=Histogram)
+
+    def add(self, report: FlagReport) -> None:
+        """Add one worker's."""
+        self.evaluations += report.evaluations
+        self.requests = _sum(self.requests, report.requests)
+        _add(self.duration, report.duration)
+
+    def merge(self, other: "FlagTotals") -> None:
+        """Add other workers'."""
+        self.evaluations += other.evaluations
+        self.requests = _sum(self.requests, other.requests)
+        self.duration.add(other.duration)
+
+
+@dataclass(slots=True)
 class Totals:
     """Everything that only ever grows. `plugins` go by name and place."""
 
@@ -81,6 +106,7 @@ class Totals:
     replies: Counter[str] = field(default_factory=Counter)
     plugins: dict[tuple[str, str], PluginTotals] = field(default_factory=dict)
     log_dropped: int = 0
+    flags: dict[FlagKey, FlagTotals] = field(default_factory=dict)
 
     def add(self, report: WorkerReport) -> None:
         """Add one worker's."""
@@ -95,6 +121,17 @@ class Totals:
             mine.counters.update(plugin.counters)
             mine.failures.update(plugin.failures)
         self.log_dropped += report.log_dropped
+        for flag in report.flags:
+            self.flag((flag.flag, flag.variant)).add(flag)
+
+    def flag(self, key: FlagKey) -> FlagTotals:
+        """One variant of a flag; where there are too many, what was first counted makes room, as in a worker."""
+        found = self.flags.get(key)
+        if found is None:
+            if len(self.flags) >= MOST_VARIANTS:
+                del self.flags[next(iter(self.flags))]
+            found = self.flags[key] = FlagTotals()
+        return found
 
 
 class Ledger:
@@ -141,6 +178,8 @@ def _merge(into: Totals, other: Totals) -> None:
     into.unrouted = _sum(into.unrouted, other.unrouted)
     into.replies.update(other.replies)
     into.log_dropped += other.log_dropped
+    for key, flag in other.flags.items():
+        into.flag(key).merge(flag)
 
 
 def _sum(some: Sequence[int], others: Sequence[int]) -> list[int]:

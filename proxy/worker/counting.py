@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterable
+from dataclasses import dataclass
 
 from proxy.dataplane.listener import Listener
 from proxy.dataplane.plane import Plane
@@ -13,6 +14,7 @@ from proxy.telemetry.counters import MirrorCounters, SideCounters
 from proxy.telemetry.report import (
     Durations,
     EndpointReport,
+    FlagReport,
     MirrorReport,
     MirrorSide,
     PluginReport,
@@ -22,15 +24,19 @@ from proxy.telemetry.report import (
 )
 
 
+@dataclass(frozen=True, slots=True)
+class Besides:
+    """What was counted beside the ordinary way. `log_dropped` are lines that the access log has lost."""
+
+    plugins: tuple[PluginReport, ...] = ()
+    flags: tuple[FlagReport, ...] = ()
+    log_dropped: int = 0
+
+
 def counted(
-    plane: Plane,
-    registry: EndpointRegistry,
-    listeners: Iterable[Listener],
-    states: States,
-    plugins: tuple[PluginReport, ...] = (),
-    log_dropped: int = 0,
+    plane: Plane, registry: EndpointRegistry, listeners: Iterable[Listener], states: States, besides: Besides
 ) -> bytes:
-    """The worker's report, encoded. `log_dropped` are lines that the access log has lost."""
+    """The worker's report, encoded."""
     connections: Counter[str] = Counter()
     for listener in listeners:
         connections[listener.bind] += len(listener.connections)
@@ -43,8 +49,9 @@ def counted(
             connections=dict(connections),
             tunnels=len(plane.tunnels),
             mirrors=tuple(_mirror(kept) for _, kept in states.items() if isinstance(kept, MirrorCounters)),
-            plugins=plugins,
-            log_dropped=log_dropped,
+            plugins=besides.plugins,
+            log_dropped=besides.log_dropped,
+            flags=besides.flags,
         )
     )
 

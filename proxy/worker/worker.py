@@ -21,8 +21,9 @@ from proxy.pools.registry import EndpointRegistry
 from proxy.pools.slow_start import SlowStart
 from proxy.snapshot.compile import CompileError
 from proxy.snapshot.document import Document
+from proxy.telemetry import flag_outcomes
 from proxy.worker.access_log import AccessLog
-from proxy.worker.counting import counted
+from proxy.worker.counting import Besides, counted
 from proxy.worker.generations import Generations, OutOfStepError
 from proxy.worker.spending import Spending
 from proxy.worker.watchdog import Watchdog
@@ -302,8 +303,10 @@ class Worker:
         self._tidy()
         if self.plane is None:
             return b""
-        kept, plugins = self._generations.states, self._generations.hosts.reports()
-        return counted(self.plane, self._registry, self._all_listeners(), kept, plugins, self._access_log.dropped)
+        generations = self._generations
+        flags = flag_outcomes.report(generations.outcomes)
+        besides = Besides(generations.hosts.reports(), flags, self._access_log.dropped)
+        return counted(self.plane, self._registry, self._all_listeners(), generations.states, besides)
 
     def _tidy(self) -> None:
         """Drains that are over, endpoints that were removed and are empty now, and slow starts; when somebody asks."""

@@ -11,7 +11,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from proxy.telemetry.exposition import PoolNow, Sight, exposition
 from proxy.telemetry.histogram import Histogram
-from proxy.telemetry.report import Durations, PoolReport, WorkerReport
+from proxy.telemetry.report import Durations, FlagReport, PoolReport, WorkerReport
 from proxy.telemetry.rollouts import RolloutNow
 from proxy.telemetry.totals import Totals
 
@@ -27,9 +27,10 @@ def known() -> dict[str, set[str]]:
     durations = Durations.of(Histogram())
     totals = Totals()
     pool = PoolReport("s", "p", (0, 0, 1, 0, 0, 0), durations, durations, {"try_timeout": 1})
-    totals.add(WorkerReport((pool,), (), (0,) * 6, {"no_route": 1}, {}, 0))
+    flag = FlagReport("f", "on", 1, (0, 0, 1, 0, 0, 0), durations)
+    totals.add(WorkerReport((pool,), (), (0,) * 6, {"no_route": 1}, {}, 0, flags=(flag,)))
     now = {("s", "p"): PoolNow(is_draining=True, endpoints={"up": 1})}
-    sight = Sight(totals, now, {"a": 1}, {"ready": 1}, {"applied": 1}, 1, 0, "1", "plain", (ROLLOUT,))
+    sight = Sight(totals, now, {"a": 1}, {"ready": 1}, {"applied": 1}, 1, 0, "1", "plain", (ROLLOUT,), {"f": 1})
     found: dict[str, set[str]] = {}
     for family in text_string_to_metric_families(exposition(sight).decode()):
         for sample in family.samples:

@@ -3,8 +3,9 @@
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from proxy.telemetry.classic import SECONDS
 from proxy.telemetry.counters import PoolCounters
-from proxy.telemetry.exposition import SECONDS, PoolNow, Sight, exposition
+from proxy.telemetry.exposition import PoolNow, Sight, exposition
 from proxy.telemetry.report import Durations, PoolReport, WorkerReport
 from proxy.telemetry.totals import Ledger, Totals
 
