@@ -36,6 +36,6 @@ async def test_api_does_what_its_description_says(guarded: Any, tmp_path: Path) 
         subprocess.run, command, capture_output=True, text=True, timeout=120, check=False, cwd=tmp_path
     )
     assert done.returncode == 0, done.stdout
-    assert "Selected: 41/42" in done.stdout
+    assert "Selected: 42/43" in done.stdout
     await guarded.api("DELETE", "/v1/services/shop/split")
     assert "Traceback" not in guarded.sluice.output
