@@ -25,7 +25,7 @@ def start(
     """Begin it; its plan is pinned."""
     from proxy.cli.rollouts import start as act
 
-    end(lambda: act(session(where, as_json), name, reason, timeout if wait else None, wait=wait))
+    end(lambda: act(session(where, as_json), name, reason, timeout, wait=wait))
 
 
 @app.command()

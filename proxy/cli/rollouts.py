@@ -29,6 +29,8 @@ def _path(name: str, *more: str) -> str:
 
 def start(session: Session, name: str, reason: str | None, timeout: str | None, *, wait: bool) -> int:
     """Begin it; with `wait`, until it is over or paused."""
+    if timeout is not None and not wait:
+        raise TypedWrongError("--timeout is how long --wait waits; add --wait, or leave it out")
     try:
         patience = float("inf") if timeout is None else parse_duration(timeout)
     except ValueError as error:

@@ -7,6 +7,7 @@ import pytest
 
 from proxy.cli import rollouts
 from proxy.cli.admin import Reply, UnreachableError
+from proxy.cli.shares import TypedWrongError
 from proxy.cli.verbs import Session
 
 VIEW = {
@@ -88,3 +89,8 @@ def test_picture_of_a_rolling_update_has_its_cohorts() -> None:
     view = {**VIEW, "candidate": "blue", "verdict": {"kind": "not_yet", "sentence": "", "numbers": numbers}}
     found = [line.strip() for line in rollouts.picture(view)]
     assert found[-2:] == ["blue updated: 10 requests, 1 bad", "blue as it was: 2,000 requests, 0 bad"]
+
+
+def test_timeout_without_a_wait_is_wrong_usage() -> None:
+    with pytest.raises(TypedWrongError, match="add --wait"):
+        rollouts.start(session(VIEW), "r", None, "1h", wait=False)
