@@ -13,7 +13,7 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -21,8 +21,12 @@ from typing import Any
 import pytest
 from hypothesis import settings
 
+from tests.cut import cut
+from tests.warm import Forked, Warm, plays
+
 # How long an example takes says something about the machine, and nothing about the code.
 settings.register_profile("sluice", deadline=None)
+settings.register_profile("many", deadline=None, max_examples=3_000)  # make asan
 settings.load_profile("sluice")
 
 DEADLINE = 15.0  # seconds that anything may take on a busy machine before a test calls it stuck
@@ -185,6 +189,7 @@ class Origin:
     news: asyncio.Event = field(default_factory=asyncio.Event)
     _server: asyncio.Server | None = None
     _tasks: set[asyncio.Task[None]] = field(default_factory=set)
+    _writers: list[asyncio.StreamWriter] = field(default_factory=list)
 
     @property
     def address(self) -> str:
@@ -208,6 +213,10 @@ class Origin:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        for writer in self._writers:
+            cut(writer.transport)
+            with contextlib.suppress(ConnectionError):
+                await writer.wait_closed()
         await self._server.wait_closed()
 
     async def until(self, condition: Callable[[], bool]) -> None:
@@ -222,13 +231,18 @@ class Origin:
         self.streams.append(reader)
         return asyncio.StreamReaderProtocol(reader, self._accept)
 
-    async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        assert task
+    def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        def ended(task: asyncio.Task[None]) -> None:
+            self._tasks.discard(task)
+            writer.close()
+
+        task = asyncio.create_task(self._serve(reader, writer))
         self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-        ends = (ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError)
-        with contextlib.closing(writer), contextlib.suppress(*ends):
+        self._writers.append(writer)
+        task.add_done_callback(ended)  # also of a task that is cancelled before it begins
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError):
             await (self.serve or self._echo)(reader, writer)
 
     async def _echo(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -255,13 +269,18 @@ class Sluice:
     config: Path
     environ: dict[str, str]
     log: Path
-    process: subprocess.Popen[bytes] = field(init=False)
+    warm: Warm | None
+    process: subprocess.Popen[bytes] | Forked = field(init=False)
 
     def spawn(self) -> None:
         """Start it, for the first time or again."""
+        command = [sys.executable, "-P", "-m", "proxy.supervisor", str(self.config)]
+        if self.warm is not None:
+            self.process = self.warm.start(command, self.environ, self.log.parent, self.log)
+            return
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-P", "-m", "proxy.supervisor", str(self.config)],
+                command,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
@@ -291,7 +310,7 @@ class Sluice:
     def worker(self) -> int:
         """The pid of its only worker."""
         children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split()
-        (pid,) = [int(child) for child in children if b"proxy.worker" in Path(f"/proc/{child}/cmdline").read_bytes()]
+        (pid,) = [int(child) for child in children if plays("worker", int(child))]
         return pid
 
     async def connect(self) -> Client:
@@ -365,6 +384,22 @@ def _free_port() -> int:
     raise AssertionError("no free port between 20000 and 32000")
 
 
+_warm: list[Warm] = []  # what proxies of this test process are forked from, once there is one
+
+
+def _warm_process() -> Warm:
+    if not _warm:
+        _warm.append(Warm())
+    return _warm[0]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _cools() -> Iterator[None]:
+    yield
+    while _warm:
+        _warm.pop().stop()
+
+
 def _launch(folder: Path, text: str, environ: dict[str, str], mounted: Path | None = None) -> Sluice:
     port, admin = _free_port(), _free_port()
     own_admin = re.search(r"^admin:(?:.*\n)(?:  .*\n)*?.*bind: 127\.0\.0\.1:([0-9]+)", text, re.MULTILINE)
@@ -383,7 +418,8 @@ def _launch(folder: Path, text: str, environ: dict[str, str], mounted: Path | No
         config = _publish(mounted, text)
     # No certificate is looked at here, and reading the system's takes a tenth of a second for each proxy.
     state = {"STATE_DIRECTORY": str(folder / f"{config.stem}.state"), "SSL_CERT_FILE": os.devnull}
-    sluice = Sluice(port, admin, config, {**os.environ, **state, **environ}, folder / f"sluice-{port}.log")
+    warm = None if environ or os.environ.get("SLUICE_COLD") == "1" else _warm_process()
+    sluice = Sluice(port, admin, config, {**os.environ, **state, **environ}, folder / f"sluice-{port}.log", warm)
     sluice.spawn()
     return sluice
 

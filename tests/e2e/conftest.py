@@ -14,6 +14,8 @@ import pytest
 import pytest_asyncio
 from live import Live, colour_server
 
+from tests.cut import cut
+
 HERE = Path(__file__).parent
 Factory = Callable[..., Awaitable[Any]]
 
@@ -23,6 +25,17 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if HERE in item.path.parents:
             item.add_marker(pytest.mark.e2e)
+
+
+@pytest_asyncio.fixture(autouse=True)
+async def _nothing_stays_open() -> AsyncIterator[None]:
+    """Ends last: connections that nobody came to serve, or that still close, go before their loop does."""
+    yield
+    transports = getattr(asyncio.get_running_loop(), "_transports", {})
+    for _ in range(3):  # one is accepted in a turn, connected in the next, and closed in the third
+        for transport in tuple(transports.values()):
+            cut(transport)
+        await asyncio.sleep(0)
 
 
 @pytest_asyncio.fixture

@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from tests.warm import plays
+
 DEADLINE = 30.0
 GET = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
 UPGRADE = (
@@ -230,7 +232,7 @@ class Live:
         found = []
         for pid in Path(f"/proc/{master}/task/{master}/children").read_text().split():
             with contextlib.suppress(OSError):
-                if f"proxy.{role}".encode() in Path(f"/proc/{pid}/cmdline").read_bytes():
+                if plays(role, int(pid)):
                     found.append(int(pid))
         return found
 
