@@ -13,6 +13,10 @@ class ByHeader:
     header: str
     pools: list[str]
 
+    def __post_init__(self) -> None:
+        if not self.header or not self.pools:
+            raise ValueError("by_header needs a header, and at least one pool")
+
     def on_request(self, request: Request, facts: Facts) -> None:
         value = request.headers.get(self.header)
         if value:

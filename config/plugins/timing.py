@@ -8,7 +8,7 @@ from proxy.plugins import Facts, Record, Request, Response
 
 @dataclass
 class Timing:
-    """Adds Server-Timing to every response, and counts those that took longer than `slow` seconds."""
+    """Adds Server-Timing to the responses to requests that came by, and counts what took longer than `slow` seconds."""
 
     header: str = "server-timing"
     slow: float = 1.0
@@ -18,6 +18,8 @@ class Timing:
         facts.notes["began"] = facts.now
 
     def on_response(self, response: Response, facts: Facts) -> None:
+        if "began" not in facts.notes:
+            return  # a filter before this one has answered
         took = (facts.now - facts.notes["began"]) * 1000
         response.headers.add(self.header, f"{facts.pool or 'proxy'};dur={took:.1f}")
 

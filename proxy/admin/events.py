@@ -1,8 +1,8 @@
-"""The journal: as a list, or as a stream of server-sent events (WHATWG HTML 9.2) until somebody leaves."""
+"""The journal as a list; and streams of server-sent events (WHATWG HTML 9.2), the journal's and others."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
-from contextlib import suppress
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from contextlib import aclosing, suppress
 from typing import Final
 
 import msgspec
@@ -13,6 +13,7 @@ from proxy.admin.problem import ProblemError
 from proxy.control.journal import Event, Journal, LaggingError
 
 HEARTBEAT: Final = 15.0  # seconds without an event after which a comment shows that the stream is alive
+_LOOK: Final = 1.0  # seconds after which a client that has gone leaves its place to others
 MOST_STREAMS: Final = 64
 _STREAM: Final = "text/event-stream"
 
@@ -38,8 +39,19 @@ def encoded(event: Event) -> bytes:
     return b"id: %d\nevent: %b\ndata: %b\n\n" % (event.id, event.kind.encode(), msgspec.json.encode(event))
 
 
+Pieces = AsyncGenerator[bytes, None]
+"""Events as they go over the wire; LaggingError where the client is too far behind."""
+
+
+async def followed(journal: Journal, after: int) -> Pieces:
+    """Every event of the journal after this one, as they happen."""
+    async with aclosing(journal.follow(after)) as events:
+        async for event in events:
+            yield encoded(event)
+
+
 class Streams:
-    """All streams that are followed; `close` ends them."""
+    """All streams of one kind that are followed; `close` ends them."""
 
     def __init__(self) -> None:
         self._count = 0
@@ -49,43 +61,56 @@ class Streams:
         """End every stream, in the middle of nothing: who comes again with Last-Event-ID misses none."""
         self._closing.set()
 
-    async def follow(self, call: Call, headers: Mapping[str, str]) -> web.StreamResponse:
+    async def follow(self, call: Call, headers: Mapping[str, str], pieces: Pieces) -> web.StreamResponse:
         """Answer with the stream, and these fields."""
         if self._count >= MOST_STREAMS:
-            raise ProblemError(503, f"{MOST_STREAMS} clients follow the events already")
-        after = _after(call)
+            raise ProblemError(503, f"{MOST_STREAMS} clients follow the events already", {"Retry-After": "10"})
         response = web.StreamResponse(headers={**headers, "Content-Type": _STREAM})
         self._count += 1
         try:
             await response.prepare(call.request)
             with suppress(ConnectionError):  # the client has gone
-                await self.feed(call.proxy.journal, after, response.write, HEARTBEAT)
+                if call.request.method != "HEAD":
+                    await self.feed(pieces, response.write, HEARTBEAT, lambda: _has_gone(call.request))
                 await response.write_eof()
         finally:
             self._count -= 1
         return response
 
-    async def feed(self, journal: Journal, after: int, write: Write, heartbeat: float) -> None:
-        """Write every event after this one, until the end; also until the client is too far behind."""
+    async def feed(self, pieces: Pieces, write: Write, heartbeat: float, has_gone: Callable[[], bool]) -> None:
+        """Write every piece, until the end; also until the client is too far behind, or has gone."""
         await write(b": events follow\n\n")
-        events = journal.follow(after)
+        loop = asyncio.get_running_loop()
+        quiet = loop.time()
         closing = asyncio.ensure_future(self._closing.wait())
-        coming: asyncio.Future[Event] = asyncio.ensure_future(anext(events))
+        coming: asyncio.Future[bytes] = asyncio.ensure_future(anext(pieces))
         try:
-            while not closing.done():
-                await asyncio.wait((coming, closing), timeout=heartbeat, return_when=asyncio.FIRST_COMPLETED)
+            while not closing.done() and not has_gone():
+                look = min(_LOOK, heartbeat)
+                await asyncio.wait((coming, closing), timeout=look, return_when=asyncio.FIRST_COMPLETED)
                 if coming.done():
-                    await write(encoded(coming.result()))
-                    coming = asyncio.ensure_future(anext(events))
-                elif not closing.done():
+                    await write(coming.result())
+                    coming = asyncio.ensure_future(anext(pieces))
+                    quiet = loop.time()
+                elif not closing.done() and loop.time() - quiet >= heartbeat:
                     await write(b": still here\n\n")
+                    quiet = loop.time()
         except LaggingError:
             await write(b": too far behind\n\n")
         finally:
             for each in (coming, closing):
                 each.cancel()
             await asyncio.gather(coming, closing, return_exceptions=True)
-            await events.aclose()
+            await pieces.aclose()
+
+
+def _has_gone(request: web.BaseRequest) -> bool:
+    return request.transport is None or request.transport.is_closing()
+
+
+def journal_of(call: Call) -> Pieces:
+    """The journal, from where the client wants it."""
+    return followed(call.proxy.journal, _after(call))
 
 
 def _after(call: Call) -> int:

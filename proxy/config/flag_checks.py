@@ -37,12 +37,14 @@ def read_flags(root: Mapping) -> tuple[Flags | None, list[Problem]]:
     expanded, wrong = rules.expand(_data(of_rules, problems)) if "flag_rules" in root else ({}, [])
     problems += [_placed(of_rules, each.path, each.message) for each in wrong]
     flags = document.setdefault("flags", {})
-    if isinstance(flags, list) and expanded:
-        problems.append(of_rules.place.problem("flag_rules need flags that are a mapping", "write flags: {key: …}"))
+    if not isinstance(flags, dict):
+        if expanded:
+            problems.append(of_rules.place.problem("flag_rules need flags that are a mapping", "write flags: {key: …}"))
+        flags = {}  # what it is instead, is a problem of its own
     for key, flag in expanded.items():
         if key in flags:
             problems.append(of_rules.keys_[key].place.problem(f"flag {key} is among flags, too", "rename one of them"))
-        elif isinstance(flags, dict):
+        else:
             flags[key] = flag
     made = definitions.read(document)
     for each in made.problems:

@@ -30,6 +30,10 @@ class FlagBoards:
             self._overrides = document.flag_overrides
         return self._board
 
+    def defined(self, document: Document) -> "FlagSet | None":
+        """What a document defines, without overrides; None where it has no flags."""
+        return None if document.flags is None else self._definitions(document.flags)
+
     def refuses(self, document: Document, key: str, override: FlagOverride) -> str | None:
         """Why a flag of this document cannot be overridden so; None where it can."""
         from proxy.flags.overrides import refused  # noqa: PLC0415 - 1.3 MiB for who has no flags

@@ -6,12 +6,14 @@ file says, for as long as there is the flag.
 
 from collections.abc import Mapping
 from hashlib import sha1
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 from msgspec import Struct
 
 from proxy.flags.spec import FlagOverride, Flags
+
+GONE: Final = "the flag is gone"
 
 
 class KeptOverride(Struct, frozen=True):
@@ -38,7 +40,7 @@ def ends(flags: Flags | None, key: str, kept: KeptOverride) -> str | None:
     """Why the file puts an end to an override; None where it does not."""
     known = definitions(flags)
     if key not in known:
-        return "the flag is gone"
+        return GONE
     if kept.value.killed or kept.of == digest(known[key]):
         return None
     return "the file says something else now"

@@ -14,7 +14,7 @@ from proxy.filters.flag_guards import Guarding
 from proxy.flags.definitions import FlagSet
 from proxy.flags.evaluation import Evaluation
 from proxy.flags.header import dictionary
-from proxy.flags.spec import ContextSource, FlagSettings, KeySource
+from proxy.flags.spec import ContextSource, FlagSettings, KeySource, UpstreamHeader
 from proxy.http1 import fields
 from proxy.http1.cookies import find_cookie
 from proxy.http1.facts import Facts
@@ -100,7 +100,8 @@ class Flagged:
 class FlagBoard:
     """The flags in force. `version` changes with them; `counted` outlives them. `token` gives that many random bytes.
 
-    `defined` are the flags without overrides. `tell` writes the upstream header of a request, where one is wanted.
+    `defined` are the flags without overrides. `tell` writes the upstream header of a request, where one is wanted, and
+    `told` is its name in lower case.
     """
 
     flags: FlagSet
@@ -113,12 +114,14 @@ class FlagBoard:
     static: Mapping[str, Any] = field(init=False)
     observed: frozenset[str] = field(init=False)
     tell: Callable[[Facts], None] | None = field(init=False)
+    told: frozenset[bytes] = field(init=False)
     _readers: tuple[tuple[str, Read], ...] = field(init=False)
     _keys: tuple[Read, ...] = field(init=False)
     _made: KeySource | None = field(init=False)
 
     def __post_init__(self) -> None:
         settings = self.settings
+        header = settings.upstream_header
         sources = settings.context.items()
         observed = self.flags.flags if settings.observe is None else settings.observe
         made = {
@@ -127,7 +130,8 @@ class FlagBoard:
             "_readers": tuple((name, _reader(each)) for name, each in sources if each.source != "value"),
             "_keys": tuple(_key_reader(each) for each in settings.key_from),
             "_made": next((each for each in settings.key_from if each.source == "generate"), None),
-            "tell": None if settings.upstream_header is None else self._teller(settings.upstream_header.name),
+            "told": frozenset(() if header is None else (header.name.lower().encode(),)),
+            "tell": None if header is None else self._teller(header),
         }
         for name, value in made.items():
             object.__setattr__(self, name, value)
@@ -165,15 +169,24 @@ class FlagBoard:
         line = b"%s=%s; Max-Age=%d; Path=/; HttpOnly; SameSite=Lax" % (made.name.encode(), value, int(made.ttl))
         return value.decode(), line + b"; Secure" if facts.scheme == b"https" else line
 
+    def noting(self, counted: FlagOutcomes) -> Callable[[str, Evaluation], None]:
+        """What counts the outcomes that clients are told."""
+        observed = self.observed
+
+        def note(key: str, found: Evaluation) -> None:
+            if key in observed:
+                counted[key, found.variant or ""].evaluations += 1
+
+        return note
+
     @property
     def makes_keys(self) -> bool:
         """Is a key made for who has none?"""
         return self._made is not None
 
-    def _teller(self, name: str) -> Callable[[Facts], None]:
-        header = self.settings.upstream_header
-        told = tuple(header.flags if header and header.flags else self.flags.flags)
-        gone, start = frozenset((name.lower().encode(),)), name.encode() + b": "
+    def _teller(self, header: UpstreamHeader) -> Callable[[Facts], None]:
+        told = tuple(header.flags or self.flags.flags)
+        gone, start = frozenset((header.name.lower().encode(),)), header.name.encode() + b": "
 
         def tell(facts: Facts) -> None:
             flagged, head = facts.flagged, facts.head
@@ -189,11 +202,12 @@ def _reader(of: ContextSource) -> Read:
     name = of.name.encode()
     match of.source:
         case "header":
-            return lambda facts: _text(facts.head.get(name.lower()))
+            lower = name.lower()
+            return lambda facts: _text(facts.head.get(lower))
         case "cookie":
             return lambda facts: _text(_cookie(facts, name))
         case "query":
-            return lambda facts: _text(_parameter(facts.query, name))
+            return lambda facts: _text(parameter(facts.query, name))
     return lambda facts: facts.client or None
 
 
@@ -214,7 +228,8 @@ def _cookie(facts: Facts, name: bytes) -> bytes | None:
     return find_cookie(header, name) if header else None
 
 
-def _parameter(query: bytes, wanted: bytes) -> bytes | None:
+def parameter(query: bytes, wanted: bytes) -> bytes | None:
+    """The first value of this name in a query, decoded."""
     for pair in query.split(b"&") if query else ():
         name, _, value = pair.partition(b"=")
         if unquote_to_bytes(name) == wanted:

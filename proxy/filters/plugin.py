@@ -37,6 +37,8 @@ class Plugin:
 
     def __post_init__(self) -> None:
         split_use(self.use)
+        if self.timeout <= 0:
+            raise ValueError("no async hook is done within no time; use a timeout like 1s")
 
     def compile(self, site: Site) -> Hooks:
         library = site.plugins

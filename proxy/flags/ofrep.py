@@ -17,6 +17,9 @@ from proxy.flags.definitions import FlagSet
 from proxy.flags.evaluation import FLAG_NOT_FOUND, Evaluation
 
 PREFIX = "/ofrep/v1/evaluate/flags"
+EVENTS = "/ofrep/v1/events"
+INACTIVITY = 120
+"""Seconds after which a page that nobody looks at may stop listening."""
 INVALID_CONTEXT, PARSE_ERROR = "INVALID_CONTEXT", "PARSE_ERROR"
 KEY = "targetingKey"
 
@@ -32,12 +35,16 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """One request as the protocol sees it. `path` is without query; field names are in lower case."""
+    """One request as the protocol sees it. `path` is without query; field names are in lower case.
+
+    `base` is what stands before `path` in the URL of the client.
+    """
 
     method: str
     path: str
     fields: Mapping[str, str]
     body: bytes
+    base: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,8 +52,9 @@ class Service:
     """What is served to one kind of caller.
 
     `version` changes with the flags and everything else that changes answers. `public` limits what is seen, None shows
-    all. `explicit` sends a flag's default variant instead of nothing where no value applies. `streams` goes into bulk
-    answers as `eventStreams`. `note` is told of every evaluation that is answered.
+    all. `explicit` sends a flag's default variant instead of nothing where no value applies. `ticket` makes what a
+    client shows to hear of changes at `now`; None where it can't, "" where nothing is needed. `note` is told of every
+    evaluation that is answered.
     """
 
     flags: FlagSet
@@ -54,7 +62,7 @@ class Service:
     static: Mapping[str, Any] = field(default_factory=dict)
     public: frozenset[str] | None = None
     explicit: bool = False
-    streams: tuple[Mapping[str, Any], ...] = ()
+    ticket: Callable[[float], str] | None = None
     note: Callable[[str, Evaluation], None] | None = None
 
     def answer(
@@ -65,7 +73,7 @@ class Service:
         if key is None:
             return failure(404, None, FLAG_NOT_FOUND, "there is nothing here; ask /ofrep/v1/evaluate/flags")
         if asked.method != "POST":
-            return _json(405, {"errorCode": "GENERAL", "errorDetails": "ask by POST"}, {"allow": "POST"})
+            return wrong_method("POST")
         if len(asked.body) > LARGEST:
             return too_large()
         try:
@@ -94,19 +102,26 @@ class Service:
     def _bulk(self, asked: Asked, context: Mapping[str, Any], now: float) -> Answer:
         keys = [key for key in self.flags.flags if self._visible(key)]
         timed = any(self.flags.flags[key].reads_time for key in keys)
-        tag = self._tag(context, int(now) if timed else 0)
+        events = None if self.ticket is None else self._events(asked.base, self.ticket(now))
+        tag = self._tag(context, int(now) if timed else 0, events)
         fields = {"etag": tag}
         if matches(asked.fields.get("if-none-match", ""), tag):
             return Answer(304, fields)
         body: dict[str, Any] = {"flags": [self.shown(key, self._evaluate(key, context, now)) for key in keys]}
         if self.flags.metadata:
             body["metadata"] = dict(self.flags.metadata)
-        if self.streams:
-            body["eventStreams"] = list(self.streams)
+        if events is not None:
+            endpoint = {"requestUri": events}
+            body["eventStreams"] = [{"type": "sse", "endpoint": endpoint, "inactivityDelaySec": INACTIVITY}]
         return _json(200, body, fields)
 
-    def _tag(self, context: Mapping[str, Any], second: int) -> str:
-        known = [self.version, sorted(self.public or ()), self.public is None, self.explicit, second, context]
+    def _events(self, base: str, ticket: str) -> str:
+        """Where to hear of changes from this version on, whenever the client gets there."""
+        return f"{base}{EVENTS}?since={self.version}{'&ticket=' if ticket else ''}{ticket}"
+
+    def _tag(self, context: Mapping[str, Any], second: int, events: str | None) -> str:
+        """`events` too: its ticket does not last, and a client goes by the last one that it was given."""
+        known = [self.version, sorted(self.public or ()), self.public is None, self.explicit, second, events, context]
         return f'"{sha1(msgspec.json.encode(known, order="sorted"), usedforsecurity=False).hexdigest()}"'
 
     def _visible(self, key: str) -> bool:
@@ -155,19 +170,19 @@ def refused(status: int, details: str) -> Answer:
     return _json(status, {"errorCode": "GENERAL", "errorDetails": details}, fields)
 
 
+def wrong_method(allowed: str) -> Answer:
+    """405."""
+    return _json(405, {"errorCode": "GENERAL", "errorDetails": f"ask by {allowed}"}, {"allow": allowed})
+
+
+def busy(most: int) -> Answer:
+    """503 for who wants to hear of changes where so many do already; real clients ask again by themselves, or poll."""
+    return _json(503, {"errorDetails": f"{most} clients are told of changes already"}, {"retry-after": "10"})
+
+
 def too_large() -> Answer:
     """413, as flagd words it."""
     return _json(413, {"errorDetails": f"the body is larger than {LARGEST} bytes"})
-
-
-def too_many(seconds: float) -> Answer:
-    """429 with Retry-After in whole seconds, at least one, since clients parse integers only."""
-    wait = max(1, -int(-seconds // 1))
-    return _json(
-        429,
-        {"errorCode": "GENERAL", "errorDetails": f"too many evaluations; again in {wait} s"},
-        {"retry-after": str(wait)},
-    )
 
 
 def _context(body: bytes) -> dict[str, Any]:

@@ -10,8 +10,8 @@
 docs/plugins.md tells the whole of it.
 """
 
-from proxy.plugins.exchange import Answer, Facts, Reply, Request, Response
+from proxy.plugins.exchange import Answer, Facts, Flag, Reply, Request, Response
 from proxy.plugins.headers import Headers
 from proxy.telemetry.record import Record
 
-__all__ = ["Answer", "Facts", "Headers", "Record", "Reply", "Request", "Response"]
+__all__ = ["Answer", "Facts", "Flag", "Headers", "Record", "Reply", "Request", "Response"]

@@ -1,6 +1,7 @@
 """One exchange as plug-ins see it: a request that may be changed, what is known of it, and its response."""
 
 import re
+from copy import deepcopy
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -41,6 +42,15 @@ class Answer:
     status: int
     headers: Headers
     body: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Flag:
+    """What a feature flag came to. Without a `variant` (killed, disabled or failed) the caller's default applies."""
+
+    variant: str | None
+    value: Any
+    reason: str
 
 
 class Request:
@@ -208,6 +218,14 @@ class Facts:
         """Empty at first."""
         notes: dict[str, Any] = self._known.notes.setdefault(self._owner, {})
         return notes
+
+    def flag(self, key: str) -> Flag:
+        """A feature flag of this request, as routes and upstream have it; LookupError where there is no such flag."""
+        found = self._known.flagged.outcome(key, self._known)
+        if found.error_code == "FLAG_NOT_FOUND":
+            raise LookupError(f"there is no flag {key!r}")
+        value = found.value  # all requests share it, so a plug-in has its own of what could be changed
+        return Flag(found.variant, deepcopy(value) if isinstance(value, (dict, list)) else value, found.reason)
 
     async def ask(
         self,

@@ -13,6 +13,7 @@ from typing import Any, Final, get_type_hints
 import msgspec
 
 from proxy.plugins.files import PluginFiles, is_package, split_use
+from proxy.plugins.watch import WATCH
 
 _ROOT: Final = "_sluice_plugins_"
 _HOOKS: Final = {"on_request": 2, "on_response": 2, "on_end": 1}
@@ -84,7 +85,12 @@ class Library:
 
     def make(self, use: str, options: Mapping[str, Any]) -> Any:
         """An instance; ValueError where there is no such class, or the options do not fit it."""
-        return made(self.get(use), options)
+        cls = self.get(use)
+        WATCH.at_work = use
+        try:
+            return made(cls, options)
+        finally:
+            WATCH.at_work = None
 
     def version(self, use: str) -> str:
         """What tells this class's code from that of other generations; "" for an installed one."""

@@ -2,11 +2,14 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
 from collections.abc import Awaitable, Callable
 from typing import Any
+
+import pytest
 
 from tests.e2e.live import Live, exchange
 
@@ -90,3 +93,41 @@ async def test_killed_flag_counts_no_variant_and_the_command_prints_it_all(live:
     assert rows["(none)"][:4] == ["0", "2", "0.00", "%"]
     assert json.loads(sluice("new", "--json"))["key"] == "new"
     assert "dark is not counted" in sluice("dark")
+
+
+async def counted_of(proxy: Live) -> tuple[set[str], set[str]]:
+    """The flags that /metrics tells requests of, and those that it tells answers to clients of."""
+    text = (await exchange(proxy.sluice.admin_port, b"GET /metrics HTTP/1.0\r\nHost: 127.0.0.1\r\n\r\n")).decode()
+    found = (
+        set(re.findall(rf'(?m)^sluice_flag_{name}_total{{.*flag="(\w+)".*}} [1-9]', text))
+        for name in ("requests", "evaluations")
+    )
+    return next(found), next(found)
+
+
+@pytest.mark.parametrize("observe", [None, ["f0", "f249"]])
+async def test_of_many_flags_the_first_are_counted_or_those_that_are_named(
+    sluice: Callable[..., Awaitable[Any]], observe: list[str] | None
+) -> None:
+    keys = [f"f{number}" for number in range(250)]
+    rules = "\n".join(f"  {key}: {{otherwise: on}}" for key in keys)
+    settings = f"public: {json.dumps(keys)}" + (f", observe: {json.dumps(observe)}" if observe else "")
+    routes = ["{match: {path: '/ofrep/*'}, respond: {ofrep: {}}}"]
+    routes += [f"{{match: {{path: /{key}, flags: {{{key}: on}}}}, respond: {{status: 299}}}}" for key in keys]
+    proxy = Live(
+        await sluice(f"flag_rules:\n{rules}\nflag_settings: {{{settings}}}\nroutes: [{', '.join(routes)}]\n"),
+        lambda *_: None,
+    )
+    client = await proxy.connect()
+    for key in keys:
+        assert (await client.ask(f"GET /{key} HTTP/1.1\r\nHost: a\r\n\r\n".encode())).status == 299
+    told = await client.ask(b"POST /ofrep/v1/evaluate/flags HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n")
+    await client.close()
+    assert len(json.loads(told.body)["flags"]) == 250
+    expected = set(observe or keys[:200])
+    assert await counted_of(proxy) == (expected, expected)
+    for key in ("f0", "f199", "f200", "f249"):
+        view = (await proxy.call("GET", f"/v1/flags/{key}/outcome"))[1]
+        on = next(each for each in view["variants"] if each["variant"] == "on")
+        was = key in expected
+        assert (view["observed"], on["evaluations"], on["requests"]) == (was, int(was), {"2xx": 1} if was else {})

@@ -77,7 +77,8 @@ async def test_override_survives_the_controller_a_restart_and_a_stop(live: Facto
     proxy = await start(live, workers=1)
     await proxy.call("POST", "/v1/flags/old/kill", {})
     before = proxy.controller()
-    os.kill(before or 0, signal.SIGKILL)
+    assert before
+    os.kill(before, signal.SIGKILL)
     await proxy.until(lambda: proxy.controller() not in (None, before))
     await proxy.until_ready()
     assert (await proxy.call("GET", "/v1/flags/old"))[1]["override"] == {"killed": True}

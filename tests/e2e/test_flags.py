@@ -120,3 +120,40 @@ async def test_flags_of_a_file_are_taken_anew_when_it_changes(sluice: Factory, t
     file.write_text(text % "on")
     while (await ask(proxy, "")).split()[1] != "299":
         assert proxy.process.returncode is None
+
+
+async def test_identity_comes_with_replies_of_our_own(sluice: Factory) -> None:
+    """Who is sent elsewhere, answered or refused by a flag is not drawn again by the next request."""
+    proxy = await sluice(
+        f"{FLAGS}services: {{app: {{pools: {{only: {{endpoints: ['127.0.0.1:1']}}}}}}}}\n"
+        "routes:\n"
+        '  - {match: {flags: {half: on}, path: "/sent"}, redirect: {path: /on}}\n'
+        '  - {match: {flags: {half: on}, path: "/answered"}, respond: {status: 299}}\n'
+        '  - {match: {path: "/refused"}, service: app}\n'
+        "  - {respond: {status: 298}}\n"
+    )
+    for path in ("/sent", "/answered", "/refused"):
+        request = f"GET {path} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n"
+        first = (await exchange(proxy.port, f"{request}\r\n".encode())).decode()
+        (cookie,) = re.findall(r"(?m)^Set-Cookie: (sluice_id=[\w-]{22});", first)
+        for _ in range(3):
+            again = (await exchange(proxy.port, f"{request}Cookie: {cookie}\r\n\r\n".encode())).decode()
+            assert (again.split()[1], "Set-Cookie" in again) == (first.split()[1], False)
+
+
+async def test_upstream_is_told_by_no_client_behind_a_body_either(sluice: Factory, origin: Factory) -> None:
+    server = await origin()
+    proxy = await sluice(
+        f"{FLAGS}services: {{app: {{pools: {{only: {{endpoints: ['{server.address}']}}}}}}}}\n"
+        "routes: [{service: app}]\n"
+    )
+    head = b"POST / HTTP/1.1\r\nHost: a\r\nX-User-Id: bob\r\nTransfer-Encoding: chunked\r\n\r\n"
+    end = b"0\r\nX-Flags: search-v3=on\r\nX-Sum: 1\r\n\r\n"
+    client = await proxy.connect()
+    await client.ask(head + b"1\r\na\r\n" + end)
+    await client.send(head + b"1\r\na\r\n")
+    await server.until(lambda: server.received.count(b"POST / ") == 2)
+    await client.ask(end)
+    await client.close()
+    assert [each.trailers for each in server.requests] == [((b"X-Sum", b"1"),)] * 2
+    assert b"search-v3=on" not in server.received

@@ -189,6 +189,19 @@ async def test_pages_of_allowed_origins_may_ask_and_read(proxy: Any) -> None:
     assert (foreign.field("access-control-allow-origin"), foreign.field("vary")) == (None, "Origin")
 
 
+async def test_page_of_another_origin_reads_that_it_asks_too_often(sluice: Factory) -> None:
+    origin, limit = "https://app.example.com", "rate_limit: {rate: 1/m, burst: 1}"
+    filters = f"[{{cors: {{origins: ['{origin}'], expose: [ETag, Retry-After]}}}}, {{{limit}}}]"
+    route = f'  - {{match: {{path: "/slow/*"}}, filters: {filters}, respond: {{ofrep: {{}}}}}}\n'
+    proxy = await sluice(CONFIG.replace("routes:\n", f"routes:\n{route}"))
+    answers = [await ask(proxy, f"/slow{PATH}", {}, f"Origin: {origin}\r\n") for _ in range(2)]
+    assert [each.status for each in answers] == [200, 429]
+    for each in answers:
+        assert each.field("access-control-allow-origin") == origin
+        assert each.field("access-control-expose-headers") == "ETag, Retry-After"
+    assert re.fullmatch("[0-9]+", answers[1].field("retry-after") or "")
+
+
 # -- bodies
 
 

@@ -1,5 +1,6 @@
 """Plug-ins that do what no plug-in should: at worst their own requests fail, or their reload is refused."""
 
+import asyncio
 import re
 import signal
 from collections.abc import Awaitable, Callable
@@ -123,6 +124,7 @@ class Bad:
                 self.counters.update({"a b": 1, "a_b": 2, "hook_failures": 1, "big": 10**400, 5: 1, "\\udc80": 1})
                 self.counters["nan"] = float("nan")
                 self.counters["text"] = "x"
+                self.counters["long" * (1 << 23)] = 1  # more than fits any message
                 return Reply(200, "good")
             case "/leak":
                 self.kept.append(asyncio.get_running_loop().create_task(self.never()))
@@ -136,6 +138,15 @@ class Bad:
                     request.headers.set("x-late", "1")
                     facts.notes["a"] = 1
                 return Reply(200, "good")
+            case "/exit/task":
+                self.kept.append(asyncio.get_running_loop().create_task(self.exits()))
+                return Reply(200, "good")
+            case "/exit/callback":
+                asyncio.get_running_loop().call_soon(sys.exit, 3)
+                return Reply(200, "good")
+            case "/stop":
+                asyncio.get_running_loop().stop()
+                return Reply(200, "good")
             case "/mutable": return Reply(200, bytearray(b"good"))
             case _ if request.path.startswith("/async"): return self.later(request, facts)
         return Reply(200, "good")
@@ -147,9 +158,17 @@ class Bad:
             except asyncio.CancelledError:
                 pass
 
+    async def exits(self):
+        sys.exit(3)
+
+    async def grouped(self):
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self.exits())
+
     async def later(self, request, facts):
         match request.path:
             case "/async/evil": raise Evil
+            case "/async/group": await self.grouped()
             case "/async/status": return Reply(99)
             case "/async/pool": request.pool = 7
             case "/async/query": await facts.ask("back", "/a?b=\\r\\nx-evil: 1")
@@ -207,6 +226,20 @@ async def test_counters_of_nonsense_spoil_no_scrape(abused: Any, api: Any) -> No
     assert not re.search(r"^sluice_plugin_(big|nan|text|5)_total", text, re.MULTILINE)
     samples = re.findall(r"^([^# ]+(?:\{.*?\})?) ", text, re.MULTILINE)
     assert len(samples) == len(set(samples))
+
+
+@pytest.mark.parametrize("way", ["/exit/task", "/exit/callback", "/stop", "/async/group"])
+async def test_end_of_the_process_beside_a_hook_ends_nothing(abused: Any, way: str) -> None:
+    proxy, _ = await abused()
+    worker, other = proxy.worker, await proxy.connect()
+    assert (await proxy.ask(get(way))).status == (500 if way == "/async/group" else 200)
+    async with asyncio.timeout(15):
+        while "it goes on" not in proxy.output:
+            assert (await other.ask(get("/plain"))).body == b"good"  # a connection that was there before
+    assert (await other.ask(get("/plain"))).body == b"good"
+    assert proxy.worker == worker
+    await other.close()
+    assert await proxy.stop() == 0
 
 
 async def test_tasks_that_never_end_keep_no_worker_from_ending(abused: Any) -> None:

@@ -69,6 +69,13 @@ async def test_timing_tells_how_long_it_took(shop: Factory) -> None:
     assert float(duration) >= 0
 
 
+async def test_timing_leaves_the_answer_of_a_filter_before_it_alone(shop: Factory) -> None:
+    both = OF_SERVICE.replace("filters: [", "filters: [{{maintenance: {{}}}}, ")
+    proxy, _, _ = await shop('{use: "timing:Timing"}', both)
+    answer = await proxy.ask(get())
+    assert (answer.status, answer.one(b"x-sluice-reason")) == (503, b"maintenance")
+
+
 async def test_small_cache_asks_once_and_answers_everybody(shop: Factory) -> None:
     proxy, blue, _ = await shop('{use: "small_cache:SmallCache", options: {service: shop, paths: [/page]}}')
     client = await proxy.connect()

@@ -492,6 +492,19 @@ async def test_plug_in_that_holds_the_loop_is_named(live: Factory, folder: Path)
     assert re.search(r"plug-in holds:Holds at filters \(.*holds\.py:\d+\) holds this worker", proxy.output)
 
 
+@pytest.mark.parametrize("start", ["def __post_init__", "async def open"])
+async def test_plug_in_that_holds_the_loop_before_it_is_in_force_is_named(
+    live: Factory, folder: Path, start: str
+) -> None:
+    (folder / "holds.py").write_text(
+        f"{HOLDS}\n    {start}(self):\n        until = time.monotonic() + 0.6\n"
+        "        while time.monotonic() < until:\n            pass\n"
+    )
+    proxy = await live(extra=HOLDING.format(path=folder))
+    await proxy.until(lambda: "holds this worker" in proxy.output)
+    assert re.search(r"plug-in .*\(.*holds\.py:\d+\) holds this worker", proxy.output)
+
+
 @pytest.mark.skipif("not __import__('os').environ.get('SLUICE_SOAK')", reason="takes 10 s; make soak runs it")
 async def test_worker_that_a_plug_in_holds_for_good_is_replaced(live: Factory, folder: Path) -> None:
     (folder / "holds.py").write_text(HOLDS)

@@ -20,12 +20,14 @@ from proxy.telemetry.report import WorkerReport
 WHO = Who("alice")
 
 
-def document(rollouts: str, service: str = "", split: str = "{blue: 100, canary: 0}", pools: str = "") -> Document:
-    """A service `shop` of blue and canary, and these rollouts."""
+def document(
+    rollouts: str, service: str = "", split: str = "{blue: 100, canary: 0}", pools: str = "", top: str = ""
+) -> Document:
+    """A service `shop` of blue and canary, and these rollouts; `top` is further sections."""
     text = (
         "listeners: [{bind: 127.0.0.1:1}]\nservices:\n  shop:\n    pools:\n"
         f"      blue: {{endpoints: [127.0.0.1:2]}}\n      canary: {{endpoints: [127.0.0.1:3]}}\n{pools}"
-        f"    split: {split}\n{service}routes: [{{service: shop}}]\nrollouts:\n{rollouts}"
+        f"    split: {split}\n{service}routes: [{{service: shop}}]\n{top}rollouts:\n{rollouts}"
     )
     loaded = load_text(text, "sluice.yaml", {})
     assert loaded.document is not None, loaded.problems

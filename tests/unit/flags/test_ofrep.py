@@ -8,7 +8,7 @@ import pytest
 from proxy.flags import definitions, header, rules
 from proxy.flags.context import merge
 from proxy.flags.evaluation import Evaluation
-from proxy.flags.ofrep import PREFIX, Asked, Service, too_many
+from proxy.flags.ofrep import PREFIX, Asked, Service
 
 DOCUMENT = {
     "flags": {
@@ -64,10 +64,6 @@ def test_private_flag_is_not_seen() -> None:
     service = Service(definitions.read(DOCUMENT), "7", public=frozenset({"dark"}))
     assert ask("/on-off", service=service).status == 404
     assert [flag["key"] for flag in json.loads(ask("", service=service).body)["flags"]] == ["dark"]
-
-
-def test_too_many_names_whole_seconds() -> None:
-    assert too_many(0.2).fields["retry-after"] == "1"
 
 
 def test_edge_wins_over_static_over_client() -> None:

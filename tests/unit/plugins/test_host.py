@@ -141,6 +141,11 @@ class Counts:
     def on_end(self, record: Any) -> None: ...
 
 
+def test_time_limit_of_nothing_is_refused() -> None:
+    with pytest.raises(ValueError, match="no async hook is done within no time"):
+        Plugin("a:B", timeout=0.0)
+
+
 @dataclass
 class Confused:
     """Has something else of that name."""
