@@ -1,83 +1,185 @@
-"""How often a guard kills an equal flag, and how soon it finds harm: simulated users, judged by the very code.
+"""How often a guard kills an equal flag, and how soon it finds harm: simulated users, through the proxy's own code.
 
-    .venv/bin/python bench/flag_guards.py [--runs 1000]
+    .venv/bin/python bench/flag_guards.py --quick     # about a minute on one core
+    .venv/bin/python bench/flag_guards.py             # half an hour, on a busy machine
 
-Users are drawn once and stay with their variant. Each run is 60,000 requests of 3,000 users over three weeks, in which
-everybody's first failure counts again every week; it is looked at after every tenth failure.
+Users and their requests are made up, and the clock: a flag that draws, the guard of two workers who count
+(filters.flag_guards), what they tell, encoded, and the trials of the controller that judge it (control.flag_trials) are
+the proxy's. Each run is 60,000 requests of 3,000 users over three weeks, looked at after every tenth failure. Requests
+that go well are not passed on: they add to what a sentence tells, and to no test. It ends with 1 if equal variants were
+killed more often than `alpha` lets chance do in one of 1,000 such rows.
 """
 
 import argparse
-import multiprocessing
-import statistics
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
 from functools import partial
 from random import Random
+from typing import Any, Final
 
-from proxy.control.flag_guards import Asked, Watched
-from proxy.telemetry.evidence import CellSeen
+from judge import Many, likely, middle, of, row
+from simulated import Ended
 
-USERS = 3_000
-REQUESTS = 60_000
-BASE = 0.01
-PARTS = 1_000_000
-ALPHA = 0.01
-LOOK = 10
+from proxy.control.flag_trials import Asked, Trials
+from proxy.filters.flag_guards import DAY, Guarding, version
+from proxy.flags.definitions import read
+from proxy.flags.draws import Drawer
+from proxy.flags.spec import FlagGuard
+from proxy.telemetry.evidence import Seeing, decode
+
+USERS: Final = 3_000
+REQUESTS: Final = 60_000
+DAYS: Final = 21
+BASE: Final = 0.01
+LOOK: Final = 10
+RISKS: Final = (2.0, 3.0, 5.0, 10.0, 30.0)
+GUARD: Final = FlagGuard()
 
 
-def run(seed: int, *, share: float, failing: int = 0, risk: float = 1.0, per_user: bool = True) -> int | None:
-    """After how many requests the guard kills; None where it does not. `failing` users always fail, in any variant."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scene:
+    """What a guarded flag meets.
+
+    `weights` are those of `on` in per cent, by week, as `sluice flag percent` sets them. `failing` users always fail,
+    in any variant; `risk` is how many times as often `on` fails as the others. `changing`: outages that hit everybody.
+    With `third` there is another variant as heavy as `on`.
+    """
+
+    weights: tuple[int, ...] = (10,)
+    failing: int = 0
+    risk: float = 1.0
+    changing: bool = False
+    third: bool = False
+
+
+class World:
+    """A flag and its guard in two workers, and in a controller."""
+
+    def __init__(self, scene: Scene, seed: int) -> None:
+        self._seed = seed
+        self._scene = scene
+        self._seeing = Seeing(), Seeing()
+        self._trials = Trials()
+        others = ("on", "blue") if scene.third else ("on",)
+        self._set = read({"flags": {"f": self._definition(scene.weights[0])}}, "v3")
+        self._of = version(self._set, "f", GUARD)
+        asked = Asked(self._of, "off", GUARD.errors.alpha / len(others))
+        self._asked = {("f", other): asked for other in others}
+        self.weigh(scene.weights[0])
+
+    def _definition(self, weight: int) -> dict[str, Any]:
+        weights = {"on": weight, "off": 100 - weight}
+        if self._scene.third:
+            weights = {"on": weight, "blue": weight, "off": 100 - 2 * weight}
+        arms = [[name, share] for name, share in weights.items()]
+        variants = dict(zip(weights, range(3), strict=False))
+        return {"state": "ENABLED", "variants": variants, "defaultVariant": "off", "targeting": {"fractional": arms}}
+
+    def weigh(self, weight: int) -> None:
+        """Another weight for `on`."""
+        made = read({"flags": {"f": self._definition(weight)}}, "v3")
+        self._drawer = Drawer.of(made.flags["f"], made.generation, made.shared)
+        self._workers = [Guarding(self._drawer, "off", GUARD, self._of, each) for each in self._seeing]
+
+    def is_on(self, user: int) -> bool:
+        """Has chance given them `on`?"""
+        draw = self._drawer.draw(self._person(user), 0.0)
+        return draw is not None and draw.variant == "on"
+
+    def fails(self, user: int, worker: int, now: float) -> None:
+        """A request of theirs fails in this worker; `now` is wall time."""
+        self._workers[worker].count(self._person(user), now, 500)
+
+    def is_harmful(self) -> bool:
+        """As the controller looks at it."""
+        for seeing in self._seeing:
+            if seeing.has_news:
+                for cell in decode(seeing.tell()):
+                    self._trials.add(cell, self._asked)
+        return any(True for _ in self._trials.harmful(self._asked))
+
+    def _person(self, user: int) -> dict[str, Any]:
+        return {"targetingKey": f"{self._seed}-{user}"}
+
+
+def run(seed: int, scene: Scene) -> Ended:
+    """Three weeks, or until the flag is killed."""
     random = Random(seed)
-    asked = Asked("", "off", ALPHA)
-    is_on = [random.random() < share for _ in range(USERS)]
-    always = set(random.sample(range(USERS), failing))
-    watched = Watched(asked, "on", 0, 1)
-    failures = 0
+    world = World(scene, seed)
+    always = set(random.sample(range(USERS), scene.failing))
+    is_on: dict[int, bool] = {}
+    failures, weight = 0, scene.weights[0]
     for number in range(REQUESTS):
-        week, day = divmod(number * 21 // REQUESTS, 7)
-        if week != watched.week:
-            watched = Watched(asked, "on", week, watched.number + 1)
-        user = random.randrange(USERS)
-        rate = BASE * risk if is_on[user] else BASE
-        is_bad = user in always or random.random() < rate
-        if not is_bad:
+        now = number * DAYS / REQUESTS
+        rate = BASE * (10.0 if scene.changing and now % 2 < 0.2 else 1.0)
+        user = int(random.random() * USERS)
+        if scene.risk != 1:
+            if user not in is_on:
+                is_on[user] = world.is_on(user)
+            rate *= scene.risk if is_on[user] else 1.0
+        if random.random() >= rate and user not in always:
             continue
-        unit = user if per_user else number % 10_000
-        watched.add(
-            CellSeen("", 7 * week + day, "on" if is_on[user] else "off", requests=1, bad=1, buckets=((unit,),),
-                     share=round(PARTS * share))
-        )  # fmt: skip
+        wanted = scene.weights[min(int(now / 7), len(scene.weights) - 1)]
+        if wanted != weight:
+            weight = wanted
+            world.weigh(weight)
+        world.fails(user, number & 1, now * DAY)
         failures += 1
-        if failures % LOOK:
-            continue
-        verdict = watched.judge()
-        if verdict.kind == "harm" and not verdict.only_pauses:
-            return number + 1
-    return None
+        if failures % LOOK == 0 and world.is_harmful():
+            return Ended("harm", number + 1)
+    return Ended("neither", REQUESTS)
+
+
+def equal_variants() -> Iterator[tuple[str, Scene]]:
+    """What equal variants meet."""
+    for weight in (10, 50):
+        for failing in (0, 1, 5, 20):
+            yield f"{weight} % drawn, {failing} always fail", Scene(weights=(weight,), failing=failing)
+    yield "10, 25, 50 %, outages, 20 always fail", Scene(weights=(10, 25, 50), failing=20, changing=True)
+    yield "two variants of 25 % beside the default, 5 always fail", Scene(weights=(25,), failing=5, third=True)
+
+
+def aa_table(many: Many, runs: int) -> bool:
+    """Equal variants: how often they are killed all the same. Is it as seldom as it has to be?"""
+    print(f"Equal variants, of {runs} runs each (alpha is {GUARD.errors.alpha:.0%}):\n")
+    row("", "killed")
+    row("---", "---")
+    wrong = 0
+    for name, scene in equal_variants():
+        found = many(partial(run, scene=scene), runs)
+        row(name, of("harm", found))
+        wrong = max(wrong, sum(each.kind == "harm" for each in found))
+    print(f"\nBy chance up to {likely(runs)} of {runs}; the most was {wrong}.")
+    return wrong <= likely(runs)
+
+
+def detection_table(many: Many, runs: int) -> None:
+    """How many are killed that do harm, and after how many requests."""
+    print(f"\nKilled, and after how many requests in the median, of {runs} runs each:\n")
+    row("fails so many times as often", "10 % drawn", "50 % drawn")
+    row(*["---"] * 3)
+    for risk in RISKS:
+        cells = []
+        for weight in (10, 50):
+            found = many(partial(run, scene=Scene(weights=(weight,), risk=risk)), runs)
+            cells.append(f"{of('harm', found)}, {middle(each for each in found if each.kind == 'harm'):,.0f}")
+        row(f"{risk:g}", *cells)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--runs", type=int, default=1000)
-    runs = parser.parse_args().runs
-    with multiprocessing.Pool() as pool:
-        print("| equal variants | killed |\n|---|---|")
-        for share in (0.1, 0.5):
-            for failing in (0, 1, 5, 20):
-                found = pool.map(partial(run, share=share, failing=failing), range(runs), 10)
-                print(f"| {share:.0%} drawn, {failing} of {USERS:,} users always fail | {_killed(found)} |", flush=True)
-        found = pool.map(partial(run, share=0.1, failing=20, per_user=False), range(runs), 10)
-        print(f"| 10% drawn, 20 always fail, were every failure to count | {_killed(found)} |")
-        print("\n| fails so many times as often | 10% | 50% |\n|---|---|---|")
-        for risk in (2.0, 3.0, 5.0, 10.0):
-            cells = []
-            for share in (0.1, 0.5):
-                found = pool.map(partial(run, share=share, risk=risk), range(runs // 5), 10)
-                soon = [each for each in found if each is not None]
-                cells.append(f"{_killed(found)}, {statistics.median(soon):,.0f}" if soon else _killed(found))
-            print(f"| {risk:g} | {' | '.join(cells)} |", flush=True)
-
-
-def _killed(found: list[int | None]) -> str:
-    return f"{100 * sum(each is not None for each in found) / len(found):.1f} %"
+    parser.add_argument("--runs", type=int, default=1_000)
+    parser.add_argument("--quick", action="store_true", help="50 runs")
+    args = parser.parse_args()
+    runs = 50 if args.quick else args.runs
+    began = time.monotonic()
+    many = Many(None)
+    is_right = aa_table(many, runs)
+    detection_table(many, max(runs // 10, 10))
+    print(f"\n{(time.monotonic() - began) / 60:.1f} minutes")
+    sys.exit(0 if is_right else 1)
 
 
 if __name__ == "__main__":

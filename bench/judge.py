@@ -1,211 +1,169 @@
-"""How often the judge of rollouts is wrong, and how soon it is right: simulated rollouts, judged by the very code.
+"""How often the judge of rollouts is wrong, and how soon it is right: simulated rollouts through the proxy's own code.
 
-    .venv/bin/python bench/judge.py [--runs 1000] [--svg docs/judge.svg]
+    .venv/bin/python bench/judge.py --quick                     # about a minute on one core
+    .venv/bin/python bench/judge.py --svg docs/judge.svg        # an hour of one core
 
-Every table is of so many rollouts, each of its own seed, looked at after every event; `--runs 40` takes half a minute
-on two cores. Beside it stands what many tools do: a z-test at 1 %, and twice the rate of stable as a limit, both looked
-at every 200 requests.
+What is simulated, and what is not, is in bench/simulated.py. Every row is of so many rollouts, each of its own seed.
+Beside it stands what many tools do: a z-test at 1 %, and twice the rate of stable as a limit, both looked at every 200
+requests. It ends with 1 if equal candidates were called harmful more often than `alpha` lets chance do in one of 1,000
+such rows.
 """
 
 import argparse
 import multiprocessing
 import statistics
-from collections import Counter
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+import sys
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
-from math import log, log1p, log10, sqrt
+from math import comb, log, log10, sqrt
 from pathlib import Path
 from random import Random
-from typing import Any
+from typing import Any, TypeAlias
 
-from proxy.rollouts.analysis import Judge
-from proxy.rollouts.evidence import Epoch, Evidence, Tally
+from simulated import LOOK, Ended, Scene, changing, rollout, stages
+
 from proxy.rollouts.judging import Judging
 
-JUDGE = Judge(Judging())
+ALPHA = Judging().errors.alpha
 BASE = 0.01
 RISKS = (1.5, 2.0, 3.0, 5.0, 10.0, 30.0)
 SHARES = (0.05, 0.1, 0.25)
 PLAN = (0.05, 0.1, 0.25, 0.5)
-LOOK = 200
+UP_AND_DOWN = (0.05, 0.25, 0.1, 0.5, 0.2)
+EACH = 12.0  # seconds for each share, so 2,400 requests where the load is steady
+USERS = 3_000
+
+Study: TypeAlias = Callable[[int], Ended]
 
 
-@dataclass(slots=True)
-class Side:
-    """What one pool has seen."""
-
-    requests: int = 0
-    bad: int = 0
-    events: int = 0
-
-    def tally(self) -> Tally:
-        """As the judge takes it."""
-        return Tally(self.requests, self.bad, (), (self.events,), self.requests)
-
-
-def gap(random: Random, chance: float) -> int:
-    """How many requests until the next event."""
-    return int(log(1 - random.random()) / log1p(-chance)) + 1 if chance < 1 else 1
-
-
-def epoch(number: int, share: float, stable: Side, candidate: Side) -> Epoch:
-    """One of the judge's."""
-    return Epoch(number, number, share, stable.tally(), candidate.tally())
-
-
-# -- the judge
-
-
-def unsticky(
-    seed: int, *, risk: float, base: float = BASE, plan: tuple[float, ...] = (0.1,), each: int = 200_000,
-    load: Callable[[int], float] = lambda _: 1.0,
-) -> tuple[str, int]:  # fmt: skip
-    """One rollout: what came of it, and after how many requests. `load` changes the error rate of both in time."""
-    random = Random(seed)
-    done: list[Epoch] = []
-    total, kind = 0, "not_yet"
-    for stage, share in enumerate(plan):
-        stable, candidate = Side(), Side()
-        spent = 0
-        while spent < each:
-            rate = base * load(total + spent)
-            mine = rate * risk * share
-            wanted = gap(random, mine + rate * (1 - share)) if rate else each
-            step = min(wanted, each - spent, 2_000)  # and a look now and then without one
-            is_event = bool(rate) and step == wanted
-            spent += step
-            candidate.requests += round(step * share)
-            stable.requests += step - round(step * share)
-            if is_event:
-                side = candidate if random.random() < mine / (mine + rate * (1 - share)) else stable
-                side.bad += 1
-                side.events += 1
-            verdict = JUDGE.verdict(Evidence((*done, epoch(stage, share, stable, candidate))), stage)
-            kind = verdict.kind
-            if kind == "harm":
-                return kind, total + spent
-            if kind == "safe" and len(plan) > 1:
-                break
-        total += spent
-        done.append(epoch(stage, share, stable, candidate))
-        if kind != "safe" and len(plan) > 1:
-            return kind, total
-    return kind, total
-
-
-def sticky(seed: int, *, sessions: int, base: float = BASE) -> tuple[str, int]:
-    """An equal candidate among 3,000 users, some of whom always fail; each counts once, as in the proxy."""
-    random = Random(seed)
-    homes = [random.random() for _ in range(3_000)]
-    failing = set(random.sample(range(3_000), sessions))
-    told: set[int] = set()
-    done: list[Epoch] = []
-    total = 0
-    for stage, share in enumerate(PLAN):
-        stable, candidate = Side(), Side()
-        for _ in range(10_000):
-            total += 1
-            user = random.randrange(3_000)
-            side = candidate if homes[user] < share else stable
-            side.requests += 1
-            if user in failing or random.random() < base:
-                side.bad += 1
-                if user not in told:
-                    told.add(user)
-                    side.events += 1
-                    evidence = Evidence((*done, epoch(stage, share, stable, candidate)), sticky=True)
-                    if JUDGE.verdict(evidence, stage).kind == "harm":
-                        return "harm", total
-        done.append(epoch(stage, share, stable, candidate))
-    return "not_yet", total
+def equal_candidates() -> Iterator[tuple[str, Scene]]:
+    """What equal candidates meet, each with twice the errors of the other tables, for more chances to be wrong."""
+    plan, turns = stages(*PLAN, each=EACH), stages(*UP_AND_DOWN, each=EACH * 0.8)
+    base = 2 * BASE
+    yield "10 % of 9,600", Scene(base=base, steps=stages(0.1, each=4 * EACH))
+    yield "the plan, steady load", Scene(base=base, steps=plan)
+    yield "the plan, changing load", Scene(base=BASE, steps=plan, load=changing)
+    yield "the plan, errors and two thresholds", Scene(base=base, steps=plan, thresholds=(0.25, 1.0))
+    for failing in (0, 1, 5, 20):
+        yield f"sticky, {failing} always fail", Scene(base=base, steps=plan, users=USERS, failing=failing)
+    for failing in (1, 5, 20):
+        scene = Scene(base=BASE, steps=turns, users=USERS, failing=failing, load=changing)
+        yield f"sticky, {failing} always fail, changing load, the split up and down", scene
+    scene = Scene(base=base, steps=plan, users=USERS, failing=20, come_and_go=True, load=changing)
+    yield "sticky, 20 always fail, changing load, users come and go", scene
 
 
 # -- what others do
 
 
-def naive(seed: int, *, risk: float, rule: str, share: float = 0.1, each: int = 20_000) -> tuple[str, int]:
+def naive(seed: int, *, risk: float, rule: str, share: float = 0.1, each: int = 20_000) -> Ended:
     """A z-test of two rates, or twice stable's rate as a limit, looked at every so many requests."""
     random = Random(seed)
-    stable, candidate = Side(), Side()
+    requests, bad = [0, 0], [0, 0]  # of stable, of the candidate
     for number in range(1, each + 1):
-        side, rate = (candidate, BASE * risk) if random.random() < share else (stable, BASE)
-        side.requests += 1
-        side.bad += random.random() < rate
-        if number % LOOK == 0 and min(stable.requests, candidate.requests) >= 30:
-            one, other = candidate.bad / candidate.requests, stable.bad / stable.requests
-            pooled = (candidate.bad + stable.bad) / number
-            spread = sqrt(pooled * (1 - pooled) * (1 / candidate.requests + 1 / stable.requests))
+        side = random.random() < share
+        requests[side] += 1
+        bad[side] += random.random() < BASE * (risk if side else 1.0)
+        if number % LOOK == 0 and min(requests) >= 30:
+            other, one = bad[0] / requests[0], bad[1] / requests[1]
+            pooled = sum(bad) / number
+            spread = sqrt(pooled * (1 - pooled) * (1 / requests[0] + 1 / requests[1]))
             if rule == "z" and spread and (one - other) / spread > 2.326:
-                return "harm", number
+                return Ended("harm", number)
             if rule == "limit" and one > 2 * other:
-                return "harm", number
-    return "not_yet", each
+                return Ended("harm", number)
+    return Ended("neither", each)
 
 
 # -- tables
 
 
-def many(pool: Any, what: Callable[[int], tuple[str, int]], runs: int) -> list[tuple[str, int]]:
-    """So many rollouts."""
-    return list(pool.imap_unordered(what, range(runs), chunksize=max(1, runs // 40)))
+class Many:
+    """So many rollouts at a time."""
+
+    def __init__(self, pool: Any) -> None:
+        self._pool = pool
+        self._used = 0
+
+    def __call__(self, study: Study, runs: int) -> list[Ended]:
+        seeds = range(self._used, self._used + runs)  # each but once, or rows would be wrong together
+        self._used += runs
+        if self._pool is None:
+            return [study(seed) for seed in seeds]
+        return list(self._pool.imap_unordered(study, seeds, chunksize=max(1, runs // 40)))
 
 
-def harmful(found: Iterable[tuple[str, int]]) -> str:
-    """The share that was called harmful."""
-    kinds = Counter(kind for kind, _ in found)
-    return f"{100 * kinds['harm'] / kinds.total():.1f} %"
+def likely(runs: int) -> int:
+    """How many wrong verdicts of so many chance explains: more come less often than 1 in 1,000 times, at `alpha`."""
+    left, count = 1.0, -1
+    while left > 0.001:
+        count += 1
+        left -= comb(runs, count) * ALPHA**count * (1 - ALPHA) ** (runs - count)
+    return count
 
 
-def aa_table(pool: Any, runs: int) -> None:
-    """Equal candidates: how often harm is found all the same."""
-
-    def row(name: str, what: Callable[[int], tuple[str, int]]) -> None:
-        print(f"| {name} | {harmful(many(pool, what, runs))} |", flush=True)
-
-    print(f"Equal candidates called harmful, of {runs} rollouts each (alpha is 1 %):\n\n| | |\n|---|---|")
-    for share in SHARES:
-        row(f"{share:.0%} of 40,000 requests", partial(unsticky, risk=1.0, plan=(share,), each=40_000))
-    changing = partial(unsticky, risk=1.0, plan=PLAN, each=20_000, load=waves)
-    row("the plan 5, 10, 25, 50 %, with outages that hit both", changing)
-    for sessions in (1, 5, 20):
-        row(f"sticky, {sessions} of 3,000 users always fail", partial(sticky, sessions=sessions))
-    row(f"a z-test at 1 %, every {LOOK}, 10 % of 20,000", partial(naive, risk=1.0, rule="z"))
-    row(f"more than twice stable's rate, every {LOOK}, 10 % of 20,000", partial(naive, risk=1.0, rule="limit"))
+def row(*cells: object) -> None:
+    """One line of a table."""
+    print("| " + " | ".join(str(each) for each in cells) + " |", flush=True)
 
 
-def waves(number: int) -> float:
-    """Errors of both pools, ten times as many for a while."""
-    return 10.0 if number // 3_000 % 4 == 3 else 1.0
+def of(kind: str, found: Sequence[Ended]) -> str:
+    """The share of them that ended so."""
+    return f"{100 * sum(each.kind == kind for each in found) / len(found):.1f} %"
 
 
-def detection_table(pool: Any, runs: int) -> dict[float, list[float]]:
+def aa_table(many: Many, runs: int) -> bool:
+    """Equal candidates: how often harm is found all the same. Is it as seldom as it has to be?"""
+    print(f"Equal candidates called harmful, of {runs} rollouts each (alpha is {ALPHA:.0%}):\n")
+    row("", "called harmful", "split called wrong", "requests")
+    row(*["---"] * 4)
+    wrong = 0
+    for name, scene in equal_candidates():
+        found = many(partial(rollout, scene=scene), runs)
+        alarms = f"{100 * sum(each.alarmed for each in found) / runs:.1f} %"
+        row(name, of("harm", found), alarms, f"{statistics.median(each.requests for each in found):,.0f}")
+        wrong = max(wrong, sum(each.kind == "harm" for each in found))
+    for name, rule in (("a z-test at 1 %", "z"), ("more than twice stable's rate", "limit")):
+        found = many(partial(naive, risk=1.0, rule=rule), runs)
+        row(f"{name}, every {LOOK}, 10 % of 20,000", of("harm", found), "", "20,000")
+    print(f"\nBy chance up to {likely(runs)} of {runs}; the most was {wrong}.")
+    return wrong <= likely(runs)
+
+
+def detection_table(many: Many, runs: int) -> dict[float, list[float]]:
     """Median requests until harm is found, by risk and share."""
     print(f"\nMedian requests until harm is found, base error rate {BASE:.0%}, {runs} rollouts each:\n")
-    print("| risk |" + "".join(f" {share:.0%} |" for share in SHARES) + "\n|---|" + "---|" * len(SHARES))
+    row("risk", *(f"{share:.0%}" for share in SHARES), "10%, z-test", "10%, twice stable's")
+    row(*["---"] * (len(SHARES) + 3))
     medians: dict[float, list[float]] = {share: [] for share in SHARES}
     for risk in RISKS:
-        row = []
         for share in SHARES:
-            found = many(pool, partial(unsticky, risk=risk, plan=(share,)), runs)
-            medians[share].append(statistics.median(number for _, number in found))
-            row.append(f"{medians[share][-1]:,.0f}")
-        print(f"| {risk:g} | " + " | ".join(row) + " |")
+            scene = Scene(steps=stages(share, each=1e9), base=BASE, risk=risk)
+            medians[share].append(middle(many(partial(rollout, scene=scene), runs)))
+        others = [middle(many(partial(naive, risk=risk, rule=rule), runs)) for rule in ("z", "limit")]
+        row(f"{risk:g}", *(f"{each:,.0f}" for each in (*(medians[share][-1] for share in SHARES), *others)))
     return medians
 
 
-def plan_table(pool: Any, runs: int) -> None:
+def middle(found: Iterable[Ended]) -> float:
+    """The median of requests."""
+    numbers = [each.requests for each in found]
+    return statistics.median(numbers) if numbers else float("nan")
+
+
+def plan_table(many: Many, runs: int) -> None:
     """The two-sided plan."""
     print(f"\nThe plan 5, 10, 25, 50 %, at most 60,000 requests each, base error rate 0.5 %, {runs} rollouts each:\n")
-    print("| risk | safe | harm | neither | median requests |\n|---|---|---|---|---|")
-    for risk in (1.0, 1.25, 2.0, 3.0, 10.0):
-        found = many(pool, partial(unsticky, risk=risk, base=0.005, plan=PLAN, each=60_000), runs)
-        kinds = Counter(kind for kind, _ in found)
-        parts = " | ".join(f"{100 * kinds[kind] / runs:.1f} %" for kind in ("safe", "harm", "not_yet"))
-        print(f"| {risk:g} | {parts} | {statistics.median(number for _, number in found):,.0f} |")
-    found = many(pool, partial(unsticky, risk=1.0, base=0.0, plan=PLAN, each=60_000), min(runs, 20))
-    safe = 100 * sum(kind == "safe" for kind, _ in found) / len(found)
-    print(f"| no errors at all | {safe:.1f} % | 0.0 % | {100 - safe:.1f} % | {found[0][1]:,.0f} |")
+    row("risk", "safe", "harm", "neither", "median requests")
+    row(*["---"] * 5)
+    steps = stages(*PLAN, each=300.0, until_safe=True)
+    for name, risk, base in (*((f"{risk:g}", risk, BASE / 2) for risk in (1.0, 1.25, 2.0, 3.0, 10.0)), NO_ERRORS):
+        found = many(partial(rollout, scene=Scene(steps=steps, base=base, risk=risk)), runs)
+        row(name, *(of(kind, found) for kind in ("safe", "harm", "neither")), f"{middle(found):,.0f}")
+
+
+NO_ERRORS = ("no errors at all", 1.0, 0.0)
 
 
 def plot(medians: dict[float, list[float]], path: Path) -> None:
@@ -244,14 +202,21 @@ def plot(medians: dict[float, list[float]], path: Path) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--runs", type=int, default=1_000)
+    parser.add_argument("--quick", action="store_true", help="30 runs")
+    parser.add_argument("--processes", type=int, default=1)
     parser.add_argument("--svg", type=Path)
     args = parser.parse_args()
-    with multiprocessing.get_context("spawn").Pool(2) as pool:
-        aa_table(pool, args.runs)
-        medians = detection_table(pool, max(args.runs // 5, 10))
-        plan_table(pool, max(args.runs // 5, 10))
+    runs = 30 if args.quick else args.runs
+    began = time.monotonic()
+    pool = multiprocessing.get_context("spawn").Pool(args.processes) if args.processes > 1 else None
+    many = Many(pool)
+    is_right = aa_table(many, runs)
+    medians = detection_table(many, max(runs // 10, 10))
+    plan_table(many, max(runs // 10, 10))
     if args.svg:
         plot(medians, args.svg)
+    print(f"\n{(time.monotonic() - began) / 60:.1f} minutes")
+    sys.exit(0 if is_right else 1)
 
 
 if __name__ == "__main__":

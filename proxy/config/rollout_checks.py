@@ -3,15 +3,21 @@
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from proxy.config.address_checks import Bound, bound
 from proxy.config.addresses import Address, parse_endpoint
 from proxy.config.diagnosis import nearest
-from proxy.config.problems import Problem, WrongError
-from proxy.config.tree import Mapping, Scalar, shown
+from proxy.config.problems import Place, Problem, WrongError
+from proxy.config.tree import Mapping, Scalar, Tree, shown
+from proxy.rollouts.flag_fit import unfit_flags
 from proxy.rollouts.planning import LIVE, OTHER, planned_steps, rolling_problem, unsafe
 from proxy.rollouts.spec import RolloutSpec
+from proxy.snapshot.document import Document
+
+if TYPE_CHECKING:
+    from proxy.flags.definitions import FlagSet
 
 _URLS = ("before", "after_step", "on_abort", "events")
 
@@ -44,6 +50,33 @@ def step_problems(specs: tuple[RolloutSpec, ...], root: Mapping) -> Iterator[Pro
             wrong = WrongError.of(ValueError(text))
             where = steps[position].place if position < len(steps) else place
             yield where.problem(str(wrong), wrong.hint)
+
+
+def flag_step_problems(document: Document, root: Mapping) -> Iterator[Problem]:
+    """Steps and cohorts by flags that are not there, or are not such that the step can be done."""
+    made = _flag_set(document)
+    for spec, (_, written) in zip(document.rollouts, root.section("rollouts").sections(), strict=True):
+        with suppress(ValueError):  # told already
+            steps = written.sequence("steps")
+            place = written.keys_["strategy"].place if "strategy" in written else written.place
+            for position, text in unfit_flags(planned_steps(spec), made):
+                wrong = WrongError.of(ValueError(text))
+                where = _flag_place(steps[position]) if position < len(steps) else place
+                yield where.problem(str(wrong), wrong.hint)
+
+
+def _flag_set(document: Document) -> "FlagSet | None":
+    if document.flags is None:
+        return None
+    from proxy.flags.definitions import read  # noqa: PLC0415 - 1.3 MiB for who has none
+
+    return read(document.flags.document, document.flags.settings.bucketing)
+
+
+def _flag_place(step: Tree) -> Place:
+    """Where a step names its flag."""
+    key = step.section("flag").scalar("key") if isinstance(step, Mapping) else None
+    return step.place if key is None else key.place
 
 
 def _reference_problems(rollout: Mapping, services: Mapping) -> Iterator[Problem]:

@@ -212,7 +212,7 @@ class Conductor:
                 else:
                     is_back = live.run.state == "aborted"
                     shares = {live.plan.stable: 1.0} if is_back else shares_at(live.plan, live.run.share)
-                    steering = Steering(None, shares, move=is_back, overrules=not is_back)
+                    steering = self._wheel.back(live, shares) if is_back else Steering(None, shares, overrules=True)
                     await self._wheel.let_go(live, steering, self._telling.name(live))
         active = {live.plan.service: live.run.name for live in self.book.live.values() if live.is_active}
         for service, course in tuple(self._control.state.courses.items()):

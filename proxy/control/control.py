@@ -6,21 +6,21 @@ and then it is stored, written into the journal, and answered.
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Coroutine, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, Final, Protocol
 
 import msgspec
 
-from proxy.control import flag_overrides
+from proxy.control import flag_overrides, flag_ramps
 from proxy.control.desired import all_shares, desired, reconciled, shares_of, with_tables
 from proxy.control.flag_board import FlagBoards
 from proxy.control.flag_overrides import KeptOverride
 from proxy.control.fleet import Change, Fleet, Outcome
 from proxy.control.journal import Journal
 from proxy.control.refusal import Refusal, unknown
-from proxy.control.state import Course, Drain, EndpointOverride, Past, Shares, State, same_shares
+from proxy.control.state import Course, Drain, EndpointOverride, HeldFlag, Past, Shares, State, same_shares
 from proxy.control.views import per_cent
 from proxy.flags.spec import FlagOverride
 from proxy.snapshot.document import Document, Endpoint, Pool, Service
@@ -46,13 +46,15 @@ class Who:
 class Steering:
     """What a rollout wants of its service: what it has set up, if anything, and the split, if that is to change.
 
-    `overrules`: where it lets go, its split stands whatever became of the file's meanwhile.
+    `overrules`: where it lets go, its split stands whatever became of the file's meanwhile. `flags` are to be given
+    back then.
     """
 
     course: Course | None
     shares: Shares | None = None
     move: bool = False
     overrules: bool = False
+    flags: Mapping[str, HeldFlag] = field(default_factory=dict)
 
 
 class Keeper(Protocol):
@@ -139,10 +141,19 @@ class Control:
             for pool in (course.stable, course.candidate)
             if pool not in pools.get(name, ())
         )
+        problems += tuple(self._flags_lost(file))
         if problems:
             raise Refusal(
                 422, "a rollout under way needs what the file no longer has, and nothing was changed", problems
             )
+
+    def _flags_lost(self, file: Document) -> Iterator[str]:
+        known = flag_overrides.definitions(file.flags)
+        for course in self.state.courses.values():
+            for key, held in course.flags.items():
+                why = "it is gone" if key not in known else self.flag_board.refuses(file, key, held.value)
+                if why is not None:
+                    yield f"flag {key}: {why}, but rollout {course.rollout} needs it; abort that first"
 
     async def refresh(self, why: str) -> None:
         """The same file and state again, because something around them has changed (an address of a host name)."""
@@ -207,17 +218,45 @@ class Control:
                 state = self._with_split(service, way.shares, state, move=way.move)
             if way.course is None:
                 state = state if way.overrules else state.with_edits_of(name, self.state)
+                state = flag_ramps.given_back(state, way.flags)
                 stands = all_shares(service, state)
                 state, ended = reconciled(self.file, state)  # an edit that has waited for this takes effect
                 state = with_tables(state, self.file, self._splits_but(name, stands))
                 for each in ended:
                     self._note("override_ended", who.name, service=each.service, text=each.what)
+            flags = {key: flag_ramps.described(self.state, key) for key in way.flags}
             outcome = await self._publish_outcome(self.file, state, is_small=is_small)
+            for key, was in flags.items():
+                self._note_flag(name, key, was, who)
             after = all_shares(service, state)
             if before != after:
                 changes = {"before": per_cent(before), "after": per_cent(after)}
                 self._note(kind, who.name, service=name, reason=who.reason, **changes)
             return outcome
+
+    async def ramp_flag(self, name: str, key: str, override: FlagOverride, who: Who) -> Outcome:
+        """A rollout's word on a flag, which an abort takes back; Refusal where the flag is killed or another's."""
+        async with self._lock:
+            self._service(name, who)
+            known = flag_overrides.definitions(self.file.flags)
+            if key not in known:
+                raise unknown("flag", key, list(known))
+            why = flag_ramps.problem(self.state, name, key)
+            if why is not None:
+                raise Refusal(409, why)
+            self._refuse_unfit(key, override)
+            kept = KeptOverride(flag_overrides.digest(known[key]), override)
+            was = flag_ramps.described(self.state, key)
+            state = flag_ramps.taken(self.state, name, key, kept)
+            outcome = await self._publish_outcome(self.file, state, is_small=True)
+            self._note_flag(name, key, was, who)
+            return outcome
+
+    def _note_flag(self, service: str, key: str, was: str, who: Who) -> None:
+        now = flag_ramps.described(self.state, key)
+        if now != was:
+            what = {"text": f"flag {key}", "before": was, "after": now}
+            self._note("rollout_flag", who.name, service=service, reason=who.reason, **what)
 
     async def updated(self, name: str, address: str, who: Who) -> None:
         """A rolling update has updated this endpoint: its requests are told apart from the others' from now on."""
@@ -243,11 +282,14 @@ class Control:
 
     def _refuse_override(self, key: str, override: FlagOverride, before: KeptOverride | None, who: Who) -> None:
         """409 for what does not fit the flag, and for what would bring a killed one back unasked."""
+        self._refuse_unfit(key, override)
+        if before is not None and before.value.killed and not (override.killed or who.force):
+            raise Refusal(409, f"flag {key} is killed; clear it first, or do it with force")
+
+    def _refuse_unfit(self, key: str, override: FlagOverride) -> None:
         why = self.flag_board.refuses(self.document, key, override)
         if why is not None:
             raise Refusal(409, f"flag {key}: {why}")
-        if before is not None and before.value.killed and not (override.killed or who.force):
-            raise Refusal(409, f"flag {key} is killed; clear it first, or do it with force")
 
     # -- drains
 

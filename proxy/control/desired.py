@@ -55,9 +55,10 @@ def reconciled(file: Document, state: State) -> tuple[State, list[Ended]]:
             state = replace(state, drains=tuple(other for other in state.drains if other is not drain))
             what = drain.address or "the pool"
             ended.append(Ended(drain.service, f"the drain of {drain.pool} ends: {what} is gone"))
+    held = {key for course in state.courses.values() for key in course.flags}
     for key, kept in state.flags.items():
         why = flag_overrides.ends(file.flags, key, kept)
-        if why is not None:
+        if why is not None and (key not in held or why == flag_overrides.GONE):
             state = state.with_flag(key, None)
             ended.append(Ended("", f"the override of flag {key} ({flag_overrides.said(kept.value)}) ends: {why}"))
     return _tidy(state, services), ended

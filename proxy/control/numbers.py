@@ -28,6 +28,7 @@ def sight(
         totals=ledger.totals(),
         pools=_pools(document, list(reports)),
         connections=connections,
+        streams=sum(report.streams for report in reports),
         workers=Counter(worker.state for worker in workers),
         reloads={"applied": reloads.applied, "unchanged": reloads.unchanged, "rejected": reloads.rejected},
         **known,

@@ -10,6 +10,7 @@ from proxy.control.rollout_keeping import Live
 from proxy.control.rollout_stage import Stage
 from proxy.control.rollout_views import PlanView, RolloutView, discreet_plan, discreet_rollout, plan_view, rollout_view
 from proxy.control.views import per_cent
+from proxy.rollouts.flag_fit import unfit_flags
 from proxy.rollouts.plan import Plan
 from proxy.rollouts.planning import plan_of, planned_steps
 from proxy.rollouts.run import Run
@@ -107,9 +108,13 @@ class Book:
         service = self._control.service(spec.service)
         try:
             pools = {pool.name: written(pool) for pool in self._control.wanted_service(service.name).pools}
-            return plan_of(spec, pools, self._control.split_of(spec.service))
+            plan = plan_of(spec, pools, self._control.split_of(spec.service))
         except ValueError as error:
             raise Refusal(409, f"rollout {spec.name}: {error}") from error
+        wrong = next(unfit_flags(plan.steps, self._control.flag_board.defined(self._control.file)), None)
+        if wrong is not None:
+            raise Refusal(409, f"rollout {spec.name}: step {wrong[0]}: {wrong[1]}")
+        return plan
 
     def refuse_other(self, service: str, live: Live | None, run: Run | None = None) -> None:
         """409 where another rollout has the service."""

@@ -15,8 +15,10 @@ from proxy.control.rollout_stage import Stage, replace_who
 from proxy.control.rollout_steering import Wheel, shares_at
 from proxy.control.rollout_tasks import Tasks, cancel
 from proxy.control.state import Shares, same_shares
+from proxy.flags.spec import FlagOverride
 from proxy.rollouts.plan import Plan
-from proxy.rollouts.run import Run, ended
+from proxy.rollouts.run import Run, ended, noted
+from proxy.rollouts.step import SetFlag
 from proxy.rollouts.steps.drain import Drain
 from proxy.rollouts.steps.holdback import Holdback
 from proxy.rollouts.steps.mirror import Mirror
@@ -48,6 +50,9 @@ class Ends:
             await self.stop_jobs(live, was)
             full = said == "promote_full"
             persists = live.plan.on_success == "persist"
+            if full:
+                await self._set_last_flags(live, who)
+            live.flags = dict(self._wheel.flags(live))
             live.run = replace(live.run, share=1.0 if full else live.run.share, persists=persists)
             self._keep()  # first: should this process die now, the next one does the rest
             await self._wheel.let_go(live, Steering(None, shares_at(live.plan, live.run.share), overrules=True), who)
@@ -62,14 +67,25 @@ class Ends:
         back: Shares = live.run.before if said == "undo" else {plan.stable: 1.0}
         if was.state == "succeeded":
             self._refuse_gone(plan, back)
-            await self._control.steer(plan.service, Steering(None, back, move=True), replace_who(who, force=True))
+            steering = self._wheel.back(live, back)
+            await self._control.steer(plan.service, steering, replace_who(who, force=True))
+            self._wheel.tell_flags(live, steering.flags)
             live.run = ended(live.run, self._stage.clock.wall())
         else:
             self._keep()  # first: should this process die now, the next one does the rest
             await self.stop_jobs(live, was)
-            await self._wheel.let_go(live, Steering(None, back, move=True), who)
+            await self._wheel.let_go(live, self._wheel.back(live, back), who)
         self._tasks.roll_back(live)
         self.cut_later(live, TUNNEL_PATIENCE)
+
+    async def _set_last_flags(self, live: Live, who: Who) -> None:
+        """All the way: each flag as the last step that sets it wants it; one that is killed stays so."""
+        acts = (act for step in live.plan.steps for act in step.begin() if isinstance(act, SetFlag))
+        for key, act in {act.key: act for act in acts}.items():
+            try:
+                await self._wheel.set_flag(live, key, FlagOverride(percent=act.percent, to=act.to), who)
+            except Refusal as refusal:
+                live.run = noted(live.run, refusal.detail, self._stage.clock.wall())
 
     def _refuse_gone(self, plan: Plan, shares: Shares) -> None:
         """409 where a pool is gone that is to have traffic again."""

@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 
+from proxy.control.state import HeldFlag
 from proxy.rollouts.analysis import Judge
 from proxy.rollouts.evidence import Evidence
 from proxy.rollouts.gathering import Gathered
@@ -29,6 +30,7 @@ class Kept(msgspec.Struct, frozen=True):
     candidate: str
     plan: Any
     seen: bytes
+    flags: dict[str, HeldFlag] = {}
 
 
 @dataclass(slots=True, eq=False)
@@ -37,6 +39,7 @@ class Live:
 
     `data` is the pinned plan as plain data; `broken` says why this version cannot go on with it, if so. `before` is
     what is shown while a new state is being brought into force. `judged` is the last verdict, and what it was of.
+    `flags` are those that it has set, once it has let go of its service.
     """
 
     run: Run
@@ -52,6 +55,7 @@ class Live:
     checked_at: float = float("-inf")
     before: Run | None = None
     judged: tuple[Evidence, int, Verdict] | None = None
+    flags: dict[str, HeldFlag] = field(default_factory=dict)
 
     @property
     def is_active(self) -> bool:
@@ -75,6 +79,7 @@ def encoded(lives: Iterable[Live], added: Iterable[RolloutSpec]) -> bytes:
             live.plan.candidate,
             live.data,
             live.seen.encode() if live.is_active else b"",
+            live.flags,
         )
         for live in lives
     ]
@@ -106,4 +111,5 @@ def revived(kept: Kept, wall: float) -> Live:
     if why and run.state == "running":
         run = halted(run, why, wall)
     judge = Judge(plan.judge, *plan.sides)
-    return Live(run, kept.spec, plan, judge, seen, kept.plan, why if not plan.steps else "")
+    broken = why if not plan.steps else ""
+    return Live(run, kept.spec, plan, judge, seen, kept.plan, broken, flags=kept.flags)

@@ -13,10 +13,11 @@ from proxy.control.rollout_keeping import Live
 from proxy.control.rollout_stage import Stage
 from proxy.control.rollout_steering import Wheel
 from proxy.control.rollout_tasks import Tasks
+from proxy.flags.spec import FlagOverride
 from proxy.rollouts.analysis import Judge
 from proxy.rollouts.gathering import Gathered
 from proxy.rollouts.run import Sight, given_up, halted, look, noted
-from proxy.rollouts.step import Act, Job, MirrorTo, RouteTo, SetSplit
+from proxy.rollouts.step import Act, Job, MirrorTo, RouteTo, SetFlag, SetSplit
 
 log = logging.getLogger("sluice")
 
@@ -100,7 +101,7 @@ class Looking:
             live.run = replace(run, divided_by=now)
             return False
         wall = self._stage.clock.wall()
-        is_ours = not self._wheel.foreign(live)
+        is_ours = not self._wheel.split_is_foreign(live)
         live.judge = Judge(plan.judge, *plan.sides)
         live.seen = Gathered(f"{run.name}#{run.number}@{wall:.3f}", plan, is_sticky=by_users, since=wall)
         live.run = replace(run, divided_by=now, asked=0 if run.begun else None, alarm="", told=())
@@ -141,6 +142,9 @@ class Looking:
                     await self._wheel.route(live, name, matches)
                 case MirrorTo(share, options):
                     await self._wheel.mirror(live, share, options)
+                case SetFlag(key, percent, to):
+                    override = FlagOverride(percent=percent, to=to)
+                    await self._wheel.set_flag(live, key, override, self._telling.name(live))
                 case Job():
                     self._tasks.begin(live, act)
         except Refusal as refusal:

@@ -1,18 +1,20 @@
 """The wheel of a service: what a rollout sets up in it, through the control's one road, and when it is not its own."""
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from typing import Any
 
 from msgspec.structs import replace
 
+from proxy.control import flag_ramps
 from proxy.control.control import Steering, Who
 from proxy.control.refusal import Refusal
 from proxy.control.rollout_keeping import Live
 from proxy.control.rollout_stage import Stage, replace_who
 from proxy.control.rollout_telling import Telling
-from proxy.control.state import Course, Shares, same_shares
+from proxy.control.state import Course, HeldFlag, Shares, same_shares
+from proxy.flags.spec import FlagOverride
 from proxy.rollouts.plan import Plan
 from proxy.rollouts.run import ended, halted, noted
 from proxy.snapshot.document import Plugin
@@ -49,6 +51,9 @@ class Wheel:
         mirror = Plugin("mirror", {"pool": live.plan.candidate, "share": share, **options}) if share else None
         await self._steer(live, replace(self.course(live), mirror=mirror))
 
+    async def set_flag(self, live: Live, key: str, override: FlagOverride, who: Who) -> None:
+        await self._control.ramp_flag(live.plan.service, key, override, who)
+
     async def _steer(self, live: Live, course: Course) -> None:
         await self._control.steer(live.plan.service, Steering(course), self.telling.name(live))
 
@@ -62,6 +67,11 @@ class Wheel:
         return live.plan.service not in self._control.state.courses
 
     def foreign(self, live: Live) -> str:
+        """Why the split, or a flag, is not what the run has set; empty where all is."""
+        control = self._control
+        return self.split_is_foreign(live) or flag_ramps.foreign(control.file.flags, control.state, self.course(live))
+
+    def split_is_foreign(self, live: Live) -> str:
         """Why the split is not what the run has set; empty where it is."""
         plan = live.plan
         control = self._control
@@ -78,12 +88,12 @@ class Wheel:
         return ""
 
     async def take_wheel(self, live: Live, who: Who) -> None:
-        """The split is the run's again, whatever was done to it meanwhile."""
-        foreign = self.foreign(live)
-        if not foreign and self.course(live).watch is not None:
-            return
+        """The split and the flags are the run's again, whatever was done to them meanwhile."""
+        foreign = self.split_is_foreign(live)
         try:
-            await self.set_share(live, live.run.share, who)
+            if foreign or self.course(live).watch is None:
+                await self.set_share(live, live.run.share, who)
+            await self._take_flags(live, who)
         except Refusal as refusal:
             live.run = halted(live.run, refusal.detail, self._stage.clock.wall())
             return
@@ -92,9 +102,34 @@ class Wheel:
             live.run = noted(live.run, text, self._stage.clock.wall())
             self.telling.note(live, "edit_waits", text)
 
+    async def _take_flags(self, live: Live, who: Who) -> None:
+        control, course = self._control, self.course(live)
+        for key in (
+            *flag_ramps.changed(control.state, course),
+            *flag_ramps.edited(control.file.flags, control.state, course),
+        ):
+            await self.set_flag(live, key, course.flags[key].value, who)
+
+    def back(self, live: Live, shares: Shares) -> Steering:
+        """How all goes back: to this split, and flags to what they were before the run."""
+        return Steering(None, shares, move=True, flags=self.flags(live))
+
+    def flags(self, live: Live) -> Mapping[str, HeldFlag]:
+        """The flags that the run has set, also once it has let go of its service."""
+        course = self._control.state.courses.get(live.plan.service)
+        return course.flags if course is not None and course.rollout == live.run.name else live.flags
+
+    def tell_flags(self, live: Live, keys: Iterable[str]) -> None:
+        """Say in the run's log how it leaves its flags."""
+        for key in keys:
+            text = f"flag {key}: {flag_ramps.described(self._control.state, key)}"
+            live.run = noted(live.run, text, self._stage.clock.wall())
+
     async def let_go(self, live: Live, steering: Steering, who: Who) -> None:
+        live.flags = dict(self.flags(live))
         try:
             await self._control.steer(live.plan.service, steering, replace_who(who, force=True))
+            self.tell_flags(live, live.flags)
         except Refusal as refusal:
             detail = "; ".join((refusal.detail, *refusal.problems))
             log.error("rollout %s lets go: %s", live.run.name, detail)  # noqa: TRY400 - the service is gone

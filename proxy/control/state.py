@@ -10,6 +10,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from proxy.control.flag_overrides import KeptOverride
+from proxy.flags.spec import FlagOverride
 from proxy.routing.split import exact_shares
 from proxy.snapshot.document import Plugin
 from proxy.telemetry.evidence import Watch
@@ -68,6 +69,13 @@ class Past(Struct, frozen=True):
     table: bytes | None = None
 
 
+class HeldFlag(Struct, frozen=True):
+    """A flag as a rollout has set it, and what somebody wanted of it before, if anything."""
+
+    value: FlagOverride
+    before: KeptOverride | None = None
+
+
 class Course(Struct, frozen=True):
     """What a rollout has set up in a service besides its split; while there is one, the split is the rollout's.
 
@@ -75,6 +83,7 @@ class Course(Struct, frozen=True):
     the name of the step's route, under which the service's requests go to the `candidate`; `mirror` is a filter before
     the service's own. `updated` are the endpoints, as they are written, that a rolling update has updated so far.
     `file` is the file's split when the rollout began, or when somebody last set one: a later edit stands on abort.
+    `flags` go by key.
     """
 
     rollout: str
@@ -85,6 +94,7 @@ class Course(Struct, frozen=True):
     mirror: Plugin | None = None
     updated: tuple[str, ...] = ()
     file: Shares | None = None
+    flags: dict[str, HeldFlag] = {}
 
 
 class State(Struct, frozen=True):
@@ -151,7 +161,7 @@ class State(Struct, frozen=True):
         """What a rollout has set up in the service; None once it lets go. What it has updated stays so."""
         before = self.courses.get(service)
         if course is not None and before is not None and before.rollout == course.rollout:
-            course = replace(course, updated=before.updated, file=before.file)
+            course = replace(course, updated=before.updated, file=before.file, flags=before.flags)
         courses = {name: each for name, each in self.courses.items() if name != service}
         return replace(self, courses=courses if course is None else {**courses, service: course})
 
@@ -166,6 +176,12 @@ class State(Struct, frozen=True):
         """What somebody wants of a flag; None for nothing."""
         flags = {name: each for name, each in self.flags.items() if name != key}
         return replace(self, flags=flags if override is None else {**flags, key: override})
+
+    def with_held(self, service: str, key: str, held: HeldFlag) -> Self:
+        """The rollout of the service has set this flag."""
+        course = self.courses[service]
+        course = replace(course, flags={**course.flags, key: held})
+        return replace(self, courses={**self.courses, service: course})
 
     def with_updated(self, service: str, address: str) -> Self:
         """A rolling update has updated this endpoint of the service."""

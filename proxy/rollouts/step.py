@@ -57,7 +57,19 @@ class Job:
     options: Mapping[str, Any]
 
 
-Act: TypeAlias = SetSplit | RouteTo | MirrorTo | Job
+@dataclass(frozen=True, slots=True)
+class SetFlag:
+    """This `percent` (0 to 100) of people have the variant `to` of a flag; None for the one that is on.
+
+    It is taken back when the run is aborted, and stays when it ends well.
+    """
+
+    key: str
+    percent: float
+    to: str | None = None
+
+
+Act: TypeAlias = SetSplit | RouteTo | MirrorTo | SetFlag | Job
 
 # -- what a step sees and answers
 

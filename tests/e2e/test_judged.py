@@ -3,6 +3,7 @@
 import asyncio
 import os
 import signal
+import sys
 from collections.abc import Awaitable, Callable
 from statistics import median
 from typing import Any
@@ -159,3 +160,36 @@ async def test_equal_canary_has_no_bad_event_whatever_happens_to_the_proxy(shops
     numbers = view["verdict"]["numbers"]
     assert (view["state"], view["alarm"], numbers["candidate_bad"], numbers["stable_bad"]) == ("running", None, 0, 0)
     assert numbers["candidate_requests"] > 0
+
+
+async def test_after_all_of_the_traffic_doubt_pauses_and_only_a_broken_guard_takes_it_back(shops: Factory) -> None:
+    steps = "[{split: 50%}, {wait_traffic: 50}, {bake: 500ms}, {split: 100%}, {bake: 1h}]"
+    judge = "{min_requests: 20, window: 1s, error_rate: 60%, connect_failures: 1000}"
+    canary = Colour("canary")
+    found = await shops([Rollout("shop", steps, judge)], Colour("blue"), canary)
+    async with found.traffic("shop"):
+        assert (await found.verb("shop", "start"))[0] == 200
+        await found.until("shop", lambda view: view["step"] == 4)
+        canary.errors = 0.2
+        view = await found.state("shop", *OVER)
+        assert (view["state"], view["verdict"]["kind"]) == ("paused", "harm")
+        assert view["reason"].endswith("; that is no comparison at the same time")
+        assert await found.split("shop") == {"canary": 100}
+        canary.errors = 1.0
+        view = await found.state("shop", "aborted")
+        assert view["reason"].endswith(" in 1s, more than 60%")
+    assert await found.split("shop") == {"blue": 100}
+    assert await found.colours("shop") == {"blue"}
+
+
+async def test_start_that_waits_tells_a_pipeline_how_it_ended(shops: Factory) -> None:
+    names = {"good": 0, "bad": 1, "asks": 2, "slow": 2}
+    steps = {"good": "[{split: 50%}]", "bad": "[{smoke: {path: /, status: 204}}]", "asks": "[{approve: {}}]"}
+    rollouts = [Rollout(name, steps.get(name, "[{split: 10%}, {bake: 1h}]")) for name in names]
+    found = await shops(rollouts, Colour("blue"), Colour("canary"))
+    for name, status in names.items():
+        command = [sys.executable, "-m", "proxy", "rollout", "start", name, "--wait", "--timeout"]
+        environ = {**os.environ, "SLUICE_ADMIN": f"127.0.0.1:{found.proxy.admin_port}"}
+        timeout = "2s" if status == 2 else "1m"
+        process = await asyncio.create_subprocess_exec(*command, timeout, env=environ)
+        assert await process.wait() == status, name

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import os
+import signal
 from collections.abc import AsyncIterator, Awaitable, Callable
 from itertools import count
 from typing import Any
@@ -287,3 +288,47 @@ async def test_posted_rollout_runs_like_the_files(shop: Factory) -> None:
     assert await found.split() == {"blue": 70, "canary": 30}
     assert (await found.verb("promote", {"full": True}, name="x"))[1]["state"] == "succeeded"
     assert await found.split() == {"canary": 100}
+
+
+async def test_other_stickiness_in_the_file_pauses_and_counts_anew(shop: Factory) -> None:
+    found = await shop("[{split: 50%}, {bake: 1h}]", service="sticky: {cookie: sid}")
+    await found.verb("start")
+    await found.until(lambda view: view["step"] == 1)
+    async with found.traffic():
+        await found.until(lambda view: view["verdict"]["numbers"].get("candidate_requests", 0) > 20)
+    found.live.write(found.live.text().replace("    sticky: {cookie: sid}\n", "\n"))
+    assert (await found.live.call("POST", "/v1/reload"))[0] == 200
+    view = await found.state("paused")
+    assert "from cookie sid to chance; all is counted anew from here" in view["reason"]
+    view = await found.until(lambda view: not view["verdict"]["numbers"].get("candidate_requests"))
+    assert view["state"] == "paused"
+    assert (await found.verb("resume"))[0] == 200
+    async with found.traffic():
+        await found.until(lambda view: view["verdict"]["numbers"].get("candidate_requests", 0) > 20)
+    assert (await found.rollout())["state"] == "running"
+
+
+async def test_success_is_persisted_though_the_controller_dies(shop: Factory) -> None:
+    found = await shop("[{split: 100%}]", options=", on_success: persist")
+    before = found.live.controller()
+    assert before is not None
+    assert (await found.verb("start"))[0] == 200
+    os.kill(before, signal.SIGKILL)  # in a step, at the end, or while the file is written: it ends the same
+    await found.live.until(lambda: found.live.controller() not in (None, before))
+    await found.state("succeeded")
+    await found.live.until(lambda: "canary: 100" in found.live.text())
+    await found.until(lambda _: True)
+    assert await found.split() == {"canary": 100}
+
+
+async def test_aborted_rollout_whose_plan_was_edited_takes_start(shop: Factory) -> None:
+    found = await shop("[{split: 10%}, {bake: 1h}]")
+    await found.verb("start")
+    await found.until(lambda view: view["step"] == 1)
+    assert (await found.verb("abort"))[0] == 200
+    assert (await found.verb("start"))[0] == 409
+    found.live.write(found.live.text().replace("steps: [{split: 10%}", "steps: [{split: 30%}"))
+    assert (await found.live.call("POST", "/v1/reload"))[0] == 200
+    assert (await found.verb("start"))[0] == 200
+    await found.until(lambda view: view["step"] == 1)
+    assert await found.split() == {"blue": 70, "canary": 30}

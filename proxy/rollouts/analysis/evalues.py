@@ -90,6 +90,7 @@ def above(bad: int, requests: int, rate: float) -> float:
     return mean(_bernoulli(bad, requests, min(rate * risk, (1 + rate) / 2), rate) for risk in RISKS)
 
 
+@lru_cache(64)  # of what was before, which stays as it is, at every look
 def upper(bad: int, requests: int, alpha: float) -> float:
     """The upper limit of a confidence sequence for a rate: every higher one is excluded at 1/alpha."""
     if not requests:

@@ -7,6 +7,7 @@ from typing import Final
 
 from proxy.core.units import format_duration
 from proxy.rollouts.analysis import evalues
+from proxy.rollouts.analysis.before import worse_than_before
 from proxy.rollouts.evidence import Epoch, Evidence
 from proxy.rollouts.judging import Judging
 from proxy.rollouts.verdict import Verdict
@@ -98,20 +99,18 @@ class Judge:
 
     def _worse_than_before(self, evidence: Evidence) -> str | None:
         """With all of the traffic there is nothing to compare with but what stable was like before."""
-        before = [each for each in evidence.epochs if each.share < 1]
-        alone = [each for each in evidence.epochs if each.share >= 1]
-        requests, bad = sum(each.stable.requests for each in before), sum(each.stable.bad for each in before)
-        mine, failed = sum(each.candidate.requests for each in alone), sum(each.candidate.bad for each in alone)
-        if requests < self.judging.min_requests or mine < self.judging.min_requests:
+        worse = worse_than_before(evidence.epochs, self.judging)
+        if worse is None:
             return None
-        alpha = self.judging.errors.alpha / 2
-        rate = min(evalues.upper(bad, requests, alpha) * self.judging.errors.ratio, 1 - 1e-9)
-        odds = evalues.above(failed, mine, rate)
-        if odds < -log(alpha):
-            return None
+        what, was = "fails", "failed"
+        if worse.criterion:
+            what = f"is slower than {format_duration(self.judging.slower_than[worse.criterion - 1])} for"
+            was = "was for"
+        once = ", each user counted once" if evidence.sticky else ""
         return (
-            f"{self.candidate} fails {_share(failed, mine)} of {mine:,} since it has all of the traffic, {self.stable} "
-            f"failed {_share(bad, requests)} of {requests:,} before; that is no comparison at the same time"
+            f"{self.candidate} {what} {_share(worse.failed, worse.requests)} of {worse.requests:,} since it has all of "
+            f"the traffic, {self.stable} {was} {_share(worse.failed_before, worse.requests_before)} of "
+            f"{worse.requests_before:,} before{once}; that is no comparison at the same time"
         )
 
     def _guard(self, evidence: Evidence) -> tuple[str, bool] | None:

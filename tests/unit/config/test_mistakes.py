@@ -139,6 +139,22 @@ MISTAKES = [
     ),
     (
         "listeners: [{bind: 127.0.0.1:8080}]",
+        "listeners: [{bind: 127.0.0.1:8080}]\nflags: {flags: null}\nflag_rules: {a: {on_for: {percent: 10}, otherwise: off}}",
+        [
+            "2:9: must be a map of keys to flags",
+            "3:13: flag_rules need flags that are a mapping (write flags: {key: …})",
+        ],
+    ),
+    (
+        "listeners: [{bind: 127.0.0.1:8080}]",
+        "listeners: [{bind: 127.0.0.1:8080}]\nflag_settings: {public: [checkout]}\nflag_rules: {\U00014647checkout: {on_for: {percent: 1}, otherwise: off}}",
+        [
+            r"2:26: there is no flag 'checkout' (did you mean \U00014647checkout?)",
+            "3:14: a key stands in a URL: use 1 to 256 of A-Z a-z 0-9 . _ -",
+        ],
+    ),
+    (
+        "listeners: [{bind: 127.0.0.1:8080}]",
         "listeners: [{bind: 127.0.0.1:8080}]\naccess_log: {path: a.log, format: '{statsu}', iff: {}, sample: 2, if: {status: 600, slower_then: 1s}}",
         [
             "2:35: there is no field {statsu} (there is time, client, scheme, method, target, host, protocol, status, reason, route, service, pool, endpoint, attempts, bucket, connect, first_byte, total, received, sent, request_id, trace_id, user_agent, referer, path, request, clf_time, bytes)",

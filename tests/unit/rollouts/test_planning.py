@@ -56,6 +56,7 @@ def test_strategy_writes_the_steps_where_there_are_none() -> None:
         (Written("blue_green"), 5),
         (Written("blue_green", {"preview": {"x-preview": "1"}, "approve": False}), 5),
         (Written("ab", {"cookies": {"group": "b"}}), 3),
+        (Written("ab", {"flags": {"checkout": "on"}}), 3),
     ],
 )
 def test_strategies(strategy: Written, steps: int) -> None:

@@ -14,6 +14,7 @@ from proxy.rollouts.step import (
     Pause,
     Result,
     RouteTo,
+    SetFlag,
     SetSplit,
     Stay,
 )
@@ -78,6 +79,7 @@ LOOKS: list[tuple[str, dict[str, Any], dict[str, Any], Answer | type]] = [
         Pause("nothing was copied"),
     ),
     ("header", {"headers": {"x-a": "1"}}, {}, Next()),
+    ("flag", {"key": "f", "percent": 0.5}, {"share": 0.0}, Next()),
     ("flip", {}, {"share": 1.0}, Next()),
     ("flip", {}, {"share": 0.0}, Stay),
     ("hook", {"url": "http://h"}, {}, Stay("waits for the hook")),
@@ -107,6 +109,9 @@ BEGINNINGS: list[tuple[str, dict[str, Any], object]] = [
     ("holdback", {"time": 1.0, "share": 0.25}, (SetSplit(0.75),)),
     ("header", {"cookies": {"beta": "1"}}, (RouteTo("header", {"cookies": {"beta": "1"}}),)),
     ("header", {}, (RouteTo("header", {}),)),
+    ("header", {"flags": {"f": "on"}}, (RouteTo("header", {"flags": {"f": "on"}}),)),
+    ("flag", {"key": "f", "percent": 0.29}, (SetFlag("f", 29.0),)),  # not 28.999999999999996
+    ("flag", {"key": "f", "percent": 0.0, "to": "b"}, (SetFlag("f", 0.0, "b"),)),
     ("mirror", {"time": 1.0, "share": 0.5}, (Job("before", "mirrored", {}), MirrorTo(0.5))),
     ("drain", {"deadline": 5.0}, (Job("drain", "drain", {"deadline": 5.0}),)),
     ("bake", {"time": 1.0}, ()),
@@ -144,6 +149,7 @@ def test_every_step_describes_itself() -> None:
     needed: dict[str, dict[str, Any]] = {
         "split": {"to": 0.1}, "bake": {"time": 1.0}, "mirror": {"time": 1.0}, "hook": {"url": "http://h"},
         "wait_traffic": {"requests": 1}, "holdback": {"time": 1.0}, "wave": {"endpoints": ["a"], "update": {"hook": "http://h"}},
+        "flag": {"key": "f", "percent": 0.1},
     }  # fmt: skip
     for kind, _ in STEPS:
         step = STEPS.build(kind, needed.get(kind, {}))

@@ -114,12 +114,58 @@ def test_guards_are_broken_by_more_than_they_say(judging: Judging, recent: Recen
     assert verdict.at_once is (recent.connect_failures >= 20)
 
 
-def test_worse_than_before_only_pauses() -> None:
-    before = epoch(0.1, tally(9_000, 9), tally(1_000, 1))
-    alone = epoch(1.0, tally(0), tally(5_000, 250), step=2)
-    verdict = JUDGE.verdict(evidence(before, alone), 2)
-    assert (verdict.kind, verdict.only_pauses) == ("harm", True)
-    assert "no comparison at the same time" in verdict.sentence
+FROZEN = Judging(slower_than=(0.25, 1.0), error_rate=0.1)
+BEFORE = epoch(0.1, tally(9_000, 9, 90, 9), tally(1_000, 1, 10, 1))
+BROKEN = Recent(1_000, 101)
+SINCE = " of 5,000 since it has all of the traffic, "
+
+AFTER = [
+    (tally(5_000, 5, 50, 5), Recent(), "not_yet", ""),
+    (tally(5_000, 250, 50, 5), Recent(), "pauses", f"canary fails 5.0 %{SINCE}blue failed 0.1 % of 9,000 before; "),
+    (
+        tally(5_000, 5, 450, 5),
+        Recent(),
+        "pauses",
+        f"canary is slower than 250ms for 9.0 %{SINCE}blue was for 1.0 % of ",
+    ),
+    (tally(5_000, 5, 50, 50), Recent(), "pauses", f"canary is slower than 1s for 1.0 %{SINCE}blue was for 0.1 % of "),
+    (tally(5_000, 250, 50, 5), Recent(1_000, 100), "pauses", "canary fails 5.0 % of 5,000 since "),
+    (tally(5_000, 250, 50, 5), BROKEN, "ends", "canary fails 10.1 % of 1,000 in 1m, more than 10%"),
+    (tally(5_000, 5, 450, 5), BROKEN, "ends", "canary fails 10.1 % of 1,000 in 1m, more than 10%"),
+    (tally(99, 50, 50, 50), Recent(), "not_yet", ""),
+]
+
+
+@pytest.mark.parametrize(("alone", "recent", "kind", "sentence"), AFTER)
+def test_after_all_of_the_traffic_the_frozen_rates_pause_and_only_a_guard_ends_it(
+    alone: Tally, recent: Recent, kind: str, sentence: str
+) -> None:
+    found = evidence(BEFORE, epoch(1.0, tally(0), alone, step=2), candidate=recent)
+    verdict = Judge(FROZEN, "blue", "canary").verdict(found, 2)
+    assert (verdict.kind, verdict.only_pauses) == ("not_yet" if kind == "not_yet" else "harm", kind == "pauses")
+    assert verdict.sentence.startswith(sentence)
+    assert verdict.sentence.endswith("; that is no comparison at the same time") is verdict.only_pauses
+
+
+def test_few_requests_before_are_no_rate_to_compare_with() -> None:
+    alone = epoch(1.0, tally(0), tally(5_000, 5_000), step=2)
+    assert JUDGE.verdict(evidence(epoch(0.1, tally(99), tally(10)), alone), 2).kind == "not_yet"
+    assert JUDGE.verdict(evidence(epoch(0.0, tally(900), tally(0)), alone), 2).only_pauses
+
+
+def test_holdback_is_a_comparison_and_takes_the_traffic_back() -> None:
+    verdict = JUDGE.verdict(evidence(BEFORE, epoch(0.99, tally(50), tally(5_000, 1_000), step=2)), 2)
+    assert (verdict.kind, verdict.only_pauses) == ("harm", False)
+
+
+def test_one_user_who_always_fails_and_comes_with_the_rest_is_no_rate() -> None:
+    before = epoch(0.5, tally(50_000, 0), tally(50_000, 0))
+    alone = epoch(1.0, tally(0), Tally(100_000, 1_000, (), (1,), 0), step=2)
+    assert JUDGE.verdict(evidence(before, alone, sticky=True), 2).kind == "not_yet"
+    many = epoch(1.0, tally(0), Tally(100_000, 1_000, (), (100,), 0), step=2)
+    verdict = JUDGE.verdict(evidence(before, many, sticky=True), 2)
+    assert verdict.only_pauses
+    assert "before, each user counted once; " in verdict.sentence
 
 
 def test_nothing_becomes_safe_without_a_comparison() -> None:
