@@ -8,9 +8,14 @@ STAMP := $(VENV)/.installed-$(BUILD)
 # Two tests at a time more than there are processors, as some wait; e.g. `make test JOBS=0` for all in one process.
 JOBS ?= $(shell $(PYTHON) -c 'import os; print((os.cpu_count() or 1) + 2)')
 PYTEST := $(BIN)/pytest -n $(JOBS) --dist worksteal
+# What only benchmarks need.
+PEERS := .venv-bench/.installed-peers
+LOCUST := .venv-bench/.installed-locust
+# What is compiled: the C types of each module beside it, in a .pxd.
+TYPED := $(wildcard proxy/*/*.pxd)
 CODE := proxy tests setup.py $(wildcard bench config/plugins)
 
-# pip hands constraints to the isolated build of the accelerator only through the environment; the name depends on its version.
+# pip hands constraints to the isolated build only through the environment; the name depends on its version.
 export PIP_CONSTRAINT := constraints.txt
 export PIP_BUILD_CONSTRAINT := constraints.txt
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
@@ -18,7 +23,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PYTHONDONTWRITEBYTECODE :=
 
 .DEFAULT_GOAL := test
-.PHONY: demo test style types layers unit e2e bench soak image clean
+.PHONY: demo test style types layers unit e2e bench bench-release soak asan image clean
 
 demo: $(STAMP)
 	@$(BIN)/sluice demo
@@ -42,13 +47,32 @@ unit: $(STAMP)
 e2e: $(STAMP)
 	$(PYTEST) tests/e2e tests/cases
 
-bench: $(STAMP)
-	$(BIN)/pip install --quiet --editable '.[test,bench]'
-	@echo 'bench/README.md tells what each program measures and how to run it'
+# This proxy beside others, about an hour; BENCH for options, e.g. `make bench BENCH=--quick`.
+bench: $(STAMP) $(PEERS)
+	$(BIN)/python bench/peers.py $(BENCH)
+
+# Releases under load, five minutes; BENCH for options, e.g. `make bench-release BENCH='--seconds 60'`.
+bench-release: $(STAMP) $(LOCUST)
+	$(BIN)/python bench/release.py $(BENCH)
+
+# Apart from $(VENV): locust brings a plug-in for pytest that tests must not load. The constraints are those of the tests.
+$(PEERS): bench/requirements.txt
+	test -x .venv-bench/bin/python || $(PYTHON) -m venv .venv-bench
+	PIP_CONSTRAINT= .venv-bench/bin/pip install --quiet -r bench/requirements.txt || echo 'without those of bench/requirements.txt'
+	@touch $@
+
+$(LOCUST): pyproject.toml
+	test -x .venv-bench/bin/python || $(PYTHON) -m venv .venv-bench
+	SLUICE_PURE=1 PIP_CONSTRAINT= .venv-bench/bin/pip install --quiet '.[release]'
+	@touch $@
 
 # Everything live in full, under the tests' own load: 200 reloads and flips, 50 endpoints, restarts, ends, rollouts. Shows its numbers.
 soak: $(STAMP)
 	SLUICE_SOAK=1 $(BIN)/pytest -rP tests/e2e/test_live_*.py tests/e2e/test_judged.py tests/e2e/test_rollouts.py tests/e2e/test_killed_controllers.py
+
+# The compiled modules under AddressSanitizer: five minutes.
+asan: $(STAMP)
+	$(BIN)/python tests/asan.py
 
 # With whichever builder is there; IMAGE_FLAGS for its own options, e.g. --pull-never.
 image:
@@ -56,12 +80,12 @@ image:
 	case "$$builder" in docker) docker build $(IMAGE_FLAGS) -t sluicegate . ;; *) buildah build --format docker $(IMAGE_FLAGS) -t sluicegate . ;; esac
 
 clean:
-	rm -rf $(VENV) .demo build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
-	rm -f proxy/http1/_head.c proxy/http1/_head*.so
+	rm -rf $(VENV) .venv-bench .demo build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	rm -f proxy/*/*.so
 	find proxy tests -name __pycache__ -type d -prune -exec rm -rf {} +
 
-# The editable install builds the accelerator in place, where a compiler and Python's headers are.
-$(STAMP): pyproject.toml setup.py constraints.txt $(wildcard proxy/http1/_head.pyx)
+# The editable install compiles the hot modules in place, where a compiler and Python's headers are.
+$(STAMP): pyproject.toml setup.py constraints.txt $(TYPED) $(wildcard $(TYPED:.pxd=.py) $(TYPED:.pxd=.pyx))
 	@command -v $(PYTHON) >/dev/null || { echo '$(PYTHON) is not installed; Sluicegate needs Python 3.11 or newer, e.g. apt-get install python3 python3-venv' >&2; exit 1; }
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo '$(PYTHON) is '"$$($(PYTHON) -V 2>&1)"'; Sluicegate needs 3.11 or newer, e.g. make PYTHON=python3.12' >&2; exit 1; }
 	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { echo 'the venv module of $(PYTHON) is missing; on Debian and Ubuntu: apt-get install python3-venv' >&2; exit 1; }

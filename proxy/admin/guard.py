@@ -12,8 +12,9 @@ from urllib.parse import urlsplit
 
 from aiohttp import HttpVersion10, web
 
-from proxy.admin.operation import Needs
+from proxy.admin.operation import Operation, Way
 from proxy.admin.problem import ProblemError
+from proxy.flags.tickets import is_good, ticket
 from proxy.snapshot.document import Admin, AdminToken
 
 OURS: Final = re.compile(r"(?i)(^|,)\s*1\.[01]\s+sluice\b")  # what our data plane adds to Via
@@ -64,17 +65,38 @@ def check_site(request: web.BaseRequest, admin: Admin) -> None:
         raise ProblemError(403, "the request comes from a page of another site (Sec-Fetch-Site)")
 
 
-def authorised(request: web.BaseRequest, admin: Admin, needs: Needs) -> str:
-    """The name of who asks; ProblemError where their token is not good for it."""
-    tokens = [*admin.tokens, *([AdminToken(UNNAMED, admin.token)] if admin.token else [])]
+def authorised(request: web.BaseRequest, admin: Admin, operation: Operation | None, now: float) -> str:
+    """The name of who asks at `now` (Unix seconds); ProblemError where their token is not good for it."""
+    tokens = _tokens(admin)
     if not tokens:
         return UNNAMED
-    token = _found(request.headers.getall("Authorization", ()), tokens)
+    needs, ways = ("read", ()) if operation is None else (operation.needs, operation.ways)
+    token = _shown(request, tokens, ways, now)
     if token is None:
         raise ProblemError(401, "the admin needs a bearer token: Authorization: Bearer …", _CHALLENGE)
     if needs not in token.can:
         raise ProblemError(403, f"the token of {token.name} is good for {' and '.join(token.can)}, this needs {needs}")
     return token.name
+
+
+def ticket_for(admin: Admin, name: str, now: float) -> str:
+    """What stands for the token of this name in a URL; "" where none is needed."""
+    return next((ticket(token.value.encode(), now) for token in _tokens(admin) if token.name == name), "")
+
+
+def _tokens(admin: Admin) -> list[AdminToken]:
+    return [*admin.tokens, *([AdminToken(UNNAMED, admin.token)] if admin.token else [])]
+
+
+def _shown(request: web.BaseRequest, tokens: list[AdminToken], ways: tuple[Way, ...], now: float) -> AdminToken | None:
+    """The token that the request shows, in the first of the ways that it makes use of."""
+    fields, keys = (request.headers.getall(name, ()) for name in ("Authorization", "X-API-Key"))
+    if "api_key" in ways and keys and not fields:
+        return _found([f"Bearer {key}" for key in keys], tokens)
+    if "ticket" in ways and not fields:
+        given = request.query.get("ticket", "")
+        return next((token for token in tokens if is_good(given, token.value.encode(), now)), None)
+    return _found(fields, tokens)
 
 
 def _found(fields: Iterable[str], tokens: list[AdminToken]) -> AdminToken | None:

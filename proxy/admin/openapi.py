@@ -5,7 +5,7 @@ from typing import Any, Final
 
 import msgspec
 
-from proxy.admin.operation import Nothing, Operation
+from proxy.admin.operation import Nothing, Operation, Way
 from proxy.admin.problem import KIND, Problem
 
 _REF: Final = "#/components/schemas/{name}"
@@ -22,6 +22,11 @@ _SAYS: Final[Mapping[int, str]] = {
     415: "The body is not JSON.",
     422: "The configuration is not valid; nothing was changed.",
     503: "Not now.",
+}
+_SHOWN: Final[Mapping[Way, Mapping[str, str]]] = {
+    "bearer": {"type": "http", "scheme": "bearer"},
+    "api_key": {"type": "apiKey", "in": "header", "name": "X-API-Key"},
+    "ticket": {"type": "apiKey", "in": "query", "name": "ticket"},
 }
 _ETAG: Final = {"description": "Changes whenever the service does; for If-Match.", "schema": {"type": "string"}}
 _IF_MATCH: Final = {
@@ -50,7 +55,7 @@ def document(operations: tuple[Operation, ...], version: str) -> dict[str, Any]:
             "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
         },
         "paths": paths,
-        "components": {"schemas": components, "securitySchemes": {"bearer": {"type": "http", "scheme": "bearer"}}},
+        "components": {"schemas": components, "securitySchemes": _SHOWN},
     }  # fmt: skip
 
 
@@ -60,7 +65,7 @@ def _operation(operation: Operation, schemas: Mapping[str, Any]) -> dict[str, An
         "operationId": _id(operation),
         "parameters": _parameters(operation),
         "responses": _responses(operation, schemas),
-        "security": [] if operation.needs == "nothing" else [{"bearer": []}],
+        "security": [] if operation.needs == "nothing" else [{way: []} for way in operation.ways],
     }
     if operation.body is not Nothing:
         schema = schemas[repr(operation.body)]
@@ -93,6 +98,6 @@ def _responses(operation: Operation, schemas: Mapping[str, Any]) -> dict[str, An
     if operation.failure is not None:
         problem = {"application/json": {"schema": schemas[repr(operation.failure)]}}
     answers = {str(status): {"description": _SAYS[status], "content": problem} for status in sorted(refused)}
-    if operation.answer is None and 503 in operation.refuses:
+    if operation.needs == "nothing" and 503 in operation.refuses:
         answers["503"] = {"description": "Not now.", "content": content}
     return {"200": done, **answers}

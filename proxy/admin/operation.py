@@ -22,6 +22,9 @@ from proxy.telemetry.totals import Ledger
 
 Needs = Literal["nothing", "read", "change"]
 
+Way = Literal["bearer", "api_key", "ticket"]
+"""How a token is shown: as `Authorization: Bearer`, as `X-API-Key`, or by a ticket in the URL that was given for it."""
+
 
 class Fleet(Protocol):
     """What the admin needs of the workers."""
@@ -154,7 +157,7 @@ class Operation:
     """`do` makes the answer, which is of the type `answer`; None for what is no JSON and told by `kind` instead.
 
     `takes`: the body is given as it came, up to so many bytes; `body` then only describes it. `failure` is the type of
-    answers that refuse, where that is no problem detail.
+    answers that refuse, where that is no problem detail. `ways` are those in which a token may be shown.
     """
 
     method: Literal["GET", "PUT", "POST", "DELETE"]
@@ -170,6 +173,7 @@ class Operation:
     is_about_service: bool = False
     takes: int | None = None
     failure: Any = None
+    ways: tuple[Way, ...] = ("bearer",)
 
     @property
     def names(self) -> tuple[str, ...]:

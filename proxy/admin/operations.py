@@ -54,7 +54,7 @@ def _flags_asked(name: str, summary: str, answer: Any) -> Operation:
     """OFREP 0.3.0, which has its own words for what goes wrong."""
     return Operation(
         "POST", f"{ofrep.PATH}{name}", summary, "read", ofrep.evaluate, answer, ofrep.Asking, ofrep.KNOWN,
-        refuses=(404,), takes=ofrep.LARGEST, failure=ofrep.Failure,
+        refuses=(404,), takes=ofrep.LARGEST, failure=ofrep.Failure, ways=("bearer", "api_key"),
     )  # fmt: skip
 
 
@@ -76,6 +76,11 @@ OPENAPI: Final = Operation("GET", "/openapi.json", "This description.", "read", 
 EVENTS: Final = Operation(
     "GET", "/v1/events", "What has happened; Accept: text/event-stream follows.", "read", events.history,
     list[Event], query=(AFTER,), refuses=(503,),
+)  # fmt: skip
+FLAG_EVENTS: Final = Operation(
+    "GET", ofrep.EVENTS, "Tells, as server-sent events, when flags have changed.", "read", _in_server, None,
+    query=ofrep.FOLLOWING, kind="text/event-stream", refuses=(404, 503), failure=ofrep.Failure,
+    ways=("bearer", "api_key", "ticket"),
 )  # fmt: skip
 
 OPERATIONS: Final = (
@@ -136,6 +141,7 @@ OPERATIONS: Final = (
     ),
     _flags_asked("", "Every flag for somebody, as OFREP has it.", ofrep.Bulk),
     _flags_asked("/{key}", "One flag for somebody, as OFREP has it.", ofrep.Single),
+    FLAG_EVENTS,
     Operation(
         "GET", f"{_FLAG}/outcome", "What came of each variant.", "read", flags.outcome, OutcomeView, refuses=(404,)
     ),

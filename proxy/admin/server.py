@@ -16,9 +16,9 @@ from aiohttp import HttpVersion10, HttpVersion11, web
 
 from proxy.admin import guard, ofrep, openapi, problem
 from proxy.admin.body import read_body, read_query
-from proxy.admin.events import Streams, wants_stream
+from proxy.admin.events import Streams, journal_of, wants_stream
 from proxy.admin.operation import Answer, Call, Operation, Proxy
-from proxy.admin.operations import EVENTS, METRICS, OPENAPI, OPERATIONS, STATUS_TABLE, TABLE
+from proxy.admin.operations import EVENTS, FLAG_EVENTS, METRICS, OPENAPI, OPERATIONS, STATUS_TABLE, TABLE
 from proxy.admin.problem import ProblemError
 from proxy.control.control import Who
 from proxy.control.refusal import Refusal
@@ -43,6 +43,7 @@ class AdminServer:
         self._proxy = proxy
         self._metrics = metrics
         self._streams = Streams()
+        self._flag_streams = Streams()
         self._runners: dict[str, web.ServerRunner] = {}
         self._openapi = msgspec.json.encode(openapi.document(OPERATIONS, version()))
 
@@ -67,6 +68,7 @@ class AdminServer:
         for address in tuple(self._runners):
             await self.leave(address)
         self._streams.close()
+        self._flag_streams.close()
         await asyncio.sleep(0)  # what was accepted in this round of the loop becomes a connection in the next
         connections = [each for runner in runners if runner.server is not None for each in runner.server.connections]
         with suppress(TimeoutError):
@@ -108,7 +110,7 @@ class AdminServer:
         who = guard.UNNAMED
         if needs != "nothing":
             guard.check_site(request, document.admin)
-            who = guard.authorised(request, document.admin, needs)
+            who = guard.authorised(request, document.admin, operation, self._proxy.control.world.wall())
         if operation is None:
             raise _not_there(methods, request.method)
         asked = read_query(query, operation.query) if needs != "nothing" else {}
@@ -119,7 +121,9 @@ class AdminServer:
 
     async def _done(self, operation: Operation, call: Call) -> web.StreamResponse:
         if operation is EVENTS and wants_stream(call.request):
-            return await self._streams.follow(call, _ALWAYS)
+            return await self._streams.follow(call, _ALWAYS, journal_of(call))
+        if operation is FLAG_EVENTS:
+            return await self._flag_streams.follow(call, _ALWAYS, ofrep.changes(call))
         if operation is OPENAPI:
             return web.Response(body=self._openapi, content_type="application/json")
         if operation is METRICS:

@@ -237,6 +237,12 @@ class Applied(Struct, frozen=True, tag=True):
     generation: int
 
 
+class Settled(Struct, frozen=True, tag=True):
+    """To a worker: this generation is in force in every worker. Nobody answers."""
+
+    generation: int
+
+
 class Health(Struct, frozen=True, tag=True):
     """What is known of all endpoints, encoded (proxy.pools.report); replaces what was said before."""
 
@@ -331,6 +337,7 @@ Message: TypeAlias = (
     | Abandon
     | Apply
     | Applied
+    | Settled
     | Health
     | Informed
     | Ask

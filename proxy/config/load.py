@@ -18,7 +18,7 @@ from proxy.config.flags import to_settings
 from proxy.config.notices import notices
 from proxy.config.plugin_checks import Loader, read_files, with_options
 from proxy.config.problems import Place, Problem, tidy
-from proxy.config.rollout_checks import rollout_problems, step_problems
+from proxy.config.rollout_checks import flag_step_problems, rollout_problems, step_problems
 from proxy.config.root import Root
 from proxy.config.route_checks import placement_problems, route_problems
 from proxy.config.service_checks import service_problems
@@ -117,7 +117,7 @@ def _judged(written: Mapping, found: list[Problem], loader: Loader | None) -> Lo
         problems += of_files
         document = replace_in(document, plugins=files)
     if document is not None and not problems:
-        problems += list(step_problems(document.rollouts, tree))
+        problems += list(step_problems(document.rollouts, tree)) or list(flag_step_problems(document, tree))
         problems += list(placement_problems(document, tree)) or _compile_problems(document, tree.place)
     if document is not None and not problems and loader is not None and document.uses:
         document, of_options = with_options(document, tree, loader(document.plugins, document.uses))

@@ -1,11 +1,9 @@
 """What is wrong with a configuration, and where."""
 
-import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
-_UNPRINTABLE: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 _LONGEST: Final = 400
 
 
@@ -25,7 +23,7 @@ class Problem:
     def __str__(self) -> str:
         where = f"{self.file}:{self.line}:{self.column}" if self.line else self.file
         hint = f" ({_short(self.hint)})" if self.hint else ""
-        return _UNPRINTABLE.sub(_escaped, f"{where}: {_short(self.message)}{hint}")
+        return "".join(map(_printable, f"{where}: {_short(self.message)}{hint}"))
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -67,5 +65,5 @@ def _short(text: str) -> str:
     return text if len(text) <= _LONGEST else f"{text[: _LONGEST // 2]} … {text[-_LONGEST // 2 :]}"
 
 
-def _escaped(found: re.Match[str]) -> str:
-    return found[0].encode("unicode_escape", "surrogatepass").decode()
+def _printable(char: str) -> str:
+    return char if char.isprintable() else char.encode("unicode_escape", "surrogatepass").decode()

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import os
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from typing import Final
 
 import msgspec
@@ -12,6 +12,7 @@ from proxy.channel import messages as say
 from proxy.channel.frames import MASTER
 from proxy.channel.link import Link
 from proxy.control.fleet import BindError, Change, Outcome, WorkerView
+from proxy.controller.answers import Answers
 from proxy.snapshot.document import Document
 from proxy.telemetry import report as telemetry
 from proxy.telemetry.report import WorkerReport
@@ -21,40 +22,6 @@ log = logging.getLogger("sluice")
 
 PATIENCE: Final = 2.0  # seconds without an answer after which a worker is replaced
 PLUGIN_PATIENCE: Final = 10.0  # where plug-ins may hold it and no change waits for it; longer for imports and open()
-
-
-class Answers:
-    """Who has yet to answer one question, and what the others have said."""
-
-    def __init__(self, asked: Iterable[int]) -> None:
-        self.missing = set(asked)
-        self.said: dict[int, say.Message] = {}
-        self.done = asyncio.Event()
-        self._check()
-
-    def take(self, child: int, message: say.Message) -> None:
-        """An answer."""
-        if child in self.missing:
-            self.missing.discard(child)
-            self.said[child] = message
-            self._check()
-
-    def gone(self, there: set[int]) -> None:
-        """Only these children are still there."""
-        self.missing &= there
-        self._check()
-
-    async def wait(self, patience: float) -> None:
-        """Until all have answered or gone, or the patience is over."""
-        try:
-            async with asyncio.timeout(patience):
-                await self.done.wait()
-        except TimeoutError:
-            pass
-
-    def _check(self) -> None:
-        if not self.missing:
-            self.done.set()
 
 
 class ChannelFleet:
@@ -74,6 +41,7 @@ class ChannelFleet:
         self._health = b""
         self._sent: dict[int, tuple[int, str]] = {}
         self._informed: dict[int, int] = {}
+        self._settled: dict[int, int] = {}
         self._silent: dict[int, float] = {}
         self._changed = asyncio.Event()
         self.restarts = 0
@@ -117,6 +85,7 @@ class ChannelFleet:
         if self._current is None:
             self._current = Change(generation, document, parts, {}, (), is_small=True)
             self._catch_up()
+            self._settle()
             self._changed.set()
 
     # -- what comes
@@ -171,6 +140,7 @@ class ChannelFleet:
         known = self._children.get(child)
         if known is not None:
             self._children[child] = msgspec.structs.replace(known, generation=generation)
+            self._settle()
         self._changed.set()
 
     def _take_children(self, children: tuple[say.Child, ...]) -> None:
@@ -186,6 +156,7 @@ class ChannelFleet:
             answers.gone(there)
         self._sent = {child: sent for child, sent in self._sent.items() if child in there}
         self._informed = {child: number for child, number in self._informed.items() if child in there}
+        self._settled = {child: number for child, number in self._settled.items() if child in there}
         self._catch_up()
         self._inform()
         self._changed.set()
@@ -206,6 +177,19 @@ class ChannelFleet:
             if child.generation < current.generation:
                 self._send_all(child, current)
 
+    def _settle(self) -> None:
+        """Tell every worker that has what is in force that all others have it, too, but for those that are replaced.
+
+        It is for clients that follow the flags; where there are none, nobody needs to know.
+        """
+        current = self._current
+        if self._applying or current is None or current.document.flags is None:
+            return
+        for child in self._workers("ready", "draining"):
+            if child.generation == current.generation and self._settled.get(child.id) != current.generation:
+                self._settled[child.id] = current.generation
+                self._link.send(child.id, say.Settled(current.generation))
+
     # -- changes
 
     async def apply(self, change: Change) -> Outcome:
@@ -222,6 +206,7 @@ class ChannelFleet:
             self._applying = False
             self._changed.set()
         self._catch_up()
+        self._settle()
         return outcome
 
     async def _listen(self, document: Document) -> None:

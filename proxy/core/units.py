@@ -31,6 +31,8 @@ _DURATION: Final = re.compile(_NUMBER + r"(ms|s|m|h|d)")
 _SIZE: Final = re.compile(r"([0-9]{1,15})(B|KiB|MiB|GiB)?")
 _SHARE: Final = re.compile(_NUMBER + r"%|(0|[01]\.[0-9]{1,18})")
 
+_MOST_SIZE: Final = 2**63 - 1  # bytes: what a message between the processes can hold
+
 _SECONDS: Final = {"d": 86_400, "h": 3_600, "m": 60, "s": 1}  # ms is a division: 0.001 is no binary fraction
 _BYTES: Final = {"GiB": 2**30, "MiB": 2**20, "KiB": 2**10, "B": 1}
 
@@ -56,13 +58,10 @@ def format_duration(seconds: float) -> str:
 
 def parse_size(value: object) -> int:
     """Bytes, from `240B`, `64KiB`, `1MiB`, `2GiB` or a whole number of bytes."""
-    if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
-        return value
-    found = _SIZE.fullmatch(value) if isinstance(value, str) else None
-    if found is None:
+    size = _as_size(value)
+    if size is None or not 0 <= size <= _MOST_SIZE:
         raise ValueError(f"{_shown(value)} is not a size; write it like 240B, 64KiB, 1MiB or 2GiB")
-    number, unit = found.groups()
-    return int(number) * _BYTES[unit or "B"]
+    return size
 
 
 def format_size(size: int) -> str:
@@ -88,6 +87,13 @@ def format_share(share: float) -> str:
     """The percentage that parse_share reads as exactly this fraction, else the fraction itself."""
     percent = f"{_decimal(round(share * 100, 10))}%"
     return percent if parse_share(percent) == share else _decimal(share)
+
+
+def _as_size(value: object) -> int | None:
+    if isinstance(value, str):
+        found = _SIZE.fullmatch(value)
+        return None if found is None else int(found[1]) * _BYTES[found[2] or "B"]
+    return value if isinstance(value, int) and not isinstance(value, bool) else None
 
 
 def _as_share(value: object) -> float | None:

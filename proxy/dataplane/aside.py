@@ -26,11 +26,12 @@ class Aside:
     `waiting` is what it waits for. `most` is how many bytes its body may have, `gathering` its body that an action
     wants whole. `chosen` are called when its pool is known, `endings` when it has ended; `copies` are its shadows,
     `notes` what filters keep. `late` is what came of a response whose head a filter holds back, `sighting` what a
-    rollout sees of it, if `is_counted`.
+    rollout sees of it, if `is_counted`. `lasts`: its connection goes on as a stream, whose end is what is logged.
     """
 
     __slots__ = (
-        "chosen", "copies", "endings", "gathering", "is_counted", "late", "most", "notes", "sighting", "waiting",
+        "chosen", "copies", "endings", "gathering", "is_counted", "lasts", "late", "most", "notes", "sighting",
+        "waiting",
     )  # fmt: skip
 
     def __init__(self) -> None:
@@ -44,6 +45,7 @@ class Aside:
         self.notes: dict[object, Any] = {}
         self.sighting: Sighting | None = None
         self.is_counted = True
+        self.lasts = False
 
     def leave(self) -> None:
         """Wait for nothing any more."""

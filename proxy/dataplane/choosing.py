@@ -12,8 +12,9 @@ from proxy.dataplane.copies import copy_request, send_copies
 from proxy.dataplane.forwarding import is_loop
 from proxy.dataplane.gathering import gather
 from proxy.dataplane.sighting import sight, sight_cohort
+from proxy.dataplane.streaming import begin_stream
 from proxy.dataplane.waiting import wait
-from proxy.filters.effects import ChoosePool, Compute, Effect, LimitBody, Reply, Run, Shadow, Wait
+from proxy.filters.effects import ChoosePool, Compute, Effect, LimitBody, Reply, Run, Shadow, Stream, Wait
 from proxy.http1.cookies import without_cookie
 from proxy.http1.errors import MessageError
 from proxy.http1.message import EXPECT_OTHER, VIA
@@ -131,6 +132,8 @@ def _act(exchange: "Exchange", route: "Route") -> None:
     said = None if route.action is None else route.action(exchange)
     if isinstance(said, Reply):
         exchange.act(said)
+    elif isinstance(said, Stream):
+        begin_stream(exchange, said)
     elif said is not None:
         gather(exchange, said)
 

@@ -6,6 +6,7 @@ import os
 import socket
 import struct
 from collections.abc import Callable
+from contextlib import suppress
 from math import inf
 from typing import Final
 
@@ -88,9 +89,22 @@ class Lingering(asyncio.Protocol):
 
 def reset_on_close(transport: asyncio.Transport) -> None:
     """Have this connection end with a reset: where its end would be the end of the body, nothing else tells."""
-    # The option belongs to the socket, whichever descriptor it is set by; uvloop's own gives no access to it.
     try:
-        with socket.socket(fileno=os.dup(transport.get_extra_info("socket").fileno())) as sock:
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        _set_option(transport, socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     except OSError as error:
         log.warning("a response that broke ends like a whole one: %s", error)
+
+
+def end_when_unheard(transport: asyncio.Transport, seconds: float) -> None:
+    """Have this connection end where what was sent is not acknowledged for so long: its client has vanished.
+
+    TCP itself tries for a quarter of an hour (tcp(7), TCP_USER_TIMEOUT). A unix socket has no such thing, nor need.
+    """
+    with suppress(OSError):
+        _set_option(transport, socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(seconds * 1000))
+
+
+def _set_option(transport: asyncio.Transport, level: int, name: int, value: int | bytes) -> None:
+    # The option belongs to the socket, whichever descriptor it is set by; uvloop's own gives no access to it.
+    with socket.socket(fileno=os.dup(transport.get_extra_info("socket").fileno())) as sock:
+        sock.setsockopt(level, name, value)

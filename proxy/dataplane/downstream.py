@@ -26,6 +26,7 @@ from proxy.http1.writing import End, chunk, last_chunk, response_framing
 
 if TYPE_CHECKING:
     from proxy.dataplane.listener import Listener
+    from proxy.dataplane.streaming import Streaming
     from proxy.dataplane.upstream import Upstream
 
 _JOIN: Final = 4096  # a body piece up to this size is copied behind the head: one buffer is cheaper than two
@@ -33,7 +34,7 @@ _KNOWN: Final = End.KNOWN
 LEFT_GRACE: Final = 2.0  # a client that closed its side may still be reading: how long without a byte for it
 
 
-class Downstream(asyncio.Protocol):
+class Downstream:  # an asyncio.Protocol by what it does: compiled classes have no Python base
     """A client connection; `exchange` is what is under way on it, and `state` where that stands.
 
     `keep`: another request may follow. `minor` is the client's HTTP/1.x. `body` is that of the request under way, until
@@ -272,6 +273,17 @@ class Downstream(asyncio.Protocol):
             far.write(held)
         if self._half_closed:
             tunnel.client_finished()
+
+    def stream(self, head: ResponseHead, opening: bytes, streaming: "Streaming") -> None:
+        """Begin a response that goes on by itself. The connection is not used again, so nothing is kept of it."""
+        self.keep = False
+        self.respond(head, opening, False)
+        self.state = CLOSED
+        self.buffer = b""
+        self.exchange = self.body = None
+        self.resume()
+        self.plane.wheel.drop(self)
+        streaming.take_over(self.transport, lambda: self.listener.closed(self), is_chunked=self._end is End.CHUNKED)
 
     # -- closing
 

@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol
 
 from msgspec.structs import replace
 
@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from proxy.dataplane.downstream import Downstream
     from proxy.dataplane.exchange import Exchange
     from proxy.dataplane.plane import Plane
-    from proxy.dataplane.tunnel import Tunnel
     from proxy.pools.pool import Pool
     from proxy.routing.route import Route
 
@@ -44,21 +43,31 @@ def tell(exchange: "Exchange", seconds: float) -> None:
                 return record
 
             found.end(exchange, make)
-    if plane.on_end is not None and exchange.status != SWITCHED:
+    if plane.on_end is not None and exchange.status != SWITCHED and not (found is not None and found.lasts):
         _note(plane, record or record_of(exchange, seconds))
 
 
-def tunnel_ending(exchange: "Exchange") -> "Callable[[Tunnel], None] | None":
-    """What tells the log of the exchange's tunnel when that has ended; None where nobody wants to know."""
+class Lasting(Protocol):
+    """What an exchange's connection has become. `passed` are bytes of the client, and to it; `reason` why it ended."""
+
+    @property
+    def passed(self) -> tuple[int, int]: ...
+
+    @property
+    def reason(self) -> str | None: ...
+
+
+def late_ending(exchange: "Exchange") -> Callable[[Lasting], None] | None:
+    """What tells the log of the exchange's tunnel or stream when that has ended; None where nobody wants to know."""
     plane, began = exchange.plane, exchange.started
     if plane.on_end is None:
         return None
     record = record_of(exchange, plane.clock() - began)  # for as long as the tunnel lasts the rest is let go
 
-    def end(tunnel: "Tunnel") -> None:
-        received, sent = tunnel.passed
+    def end(what: Lasting) -> None:
+        received, sent = what.passed
         total = plane.clock() - began
-        _note(plane, replace(record, reason=tunnel.reason, total=total, received=received, sent=sent))
+        _note(plane, replace(record, reason=what.reason, total=total, received=received, sent=sent))
 
     return end
 

@@ -16,6 +16,7 @@ from proxy.routing.route import Route
 
 if TYPE_CHECKING:
     from proxy.dataplane.plane import Plane
+    from proxy.dataplane.streaming import Streaming
     from proxy.dataplane.upstream import Upstream
 
 MOST: Final = 1024 * 1024  # bytes of an answer
@@ -73,6 +74,9 @@ class _Asker:
     def join(self, upstream: "Upstream", _head: ResponseHead, _early: bytes) -> None:
         upstream.close()
         self._fail("it switched protocols")
+
+    def stream(self, _head: ResponseHead, _opening: bytes, _streaming: "Streaming") -> None:
+        self._fail("its answer goes on without an end")
 
     def _fail(self, why: str) -> None:
         if not self._answer.done():

@@ -57,19 +57,16 @@ class Exchange:
     kept of the body. `attempt` is the try under way, `tried` are the endpoints of those that failed, `endpoint` is that
     of the last. `asked` is the target as the client sent it, `received` and `sent` are bytes of bodies, `connecting`
     and `waited` seconds for a connection and for the response's head, -1 where there was none. `aside` is what only
-    some have.
+    some have. `is_copy` where its outcome says nothing of an endpoint's health, and counts in no pool's statistics.
     """
 
     __slots__ = (
         "_flagged", "_host", "aside", "asked", "attempt", "attempts", "block", "client", "connecting", "counters",
-        "deadline", "downstream", "endpoint", "head", "held", "identity", "is_queued", "named", "path", "plane",
-        "pool", "query", "reason", "received", "request_done", "request_trailers", "responded", "response_done",
-        "response_filters", "retry", "route", "scheduled", "scheme", "sent", "set_cookie", "stale_retried", "started",
-        "status", "timeouts", "tried", "waited",
+        "deadline", "downstream", "endpoint", "head", "held", "identity", "is_copy", "is_queued", "named", "path",
+        "plane", "pool", "query", "reason", "received", "request_done", "request_trailers", "responded",
+        "response_done", "response_filters", "retry", "route", "scheduled", "scheme", "sent", "set_cookie",
+        "stale_retried", "started", "status", "timeouts", "tried", "waited",
     )  # fmt: skip
-
-    is_copy = False
-    """Is it a copy, whose outcome says nothing of an endpoint's health?"""
 
     # Set on the way, before anyone asks for them.
     path: bytes
@@ -110,6 +107,7 @@ class Exchange:
         self.status = 0
         self.reason: str | None = None
         self.response_filters: tuple[ResponseFilter, ...] = ()
+        self.is_copy = False
         self.is_queued = False
         self.responded = False
         self.response_done = False
@@ -261,10 +259,18 @@ class Exchange:
         if self.held is not None:
             self.held.sent(self.retry.body)
 
+    def take_trailers(self, trailers: bytes) -> bytes:
+        """These came behind the body; what of them goes upstream, where nobody but us says what flags came to."""
+        flags = self.plane.snapshot.flags
+        if trailers and flags is not None:
+            trailers = fields.without(trailers, flags.told)
+        self.request_trailers = trailers
+        return trailers
+
     def request_end(self, trailers: bytes) -> None:
         """The request's body is complete."""
         self.request_done = True
-        self.request_trailers = trailers
+        trailers = self.take_trailers(trailers)
         if self.aside is not None:
             send_copies(self)
             if self.aside.gathering is not None:
@@ -425,9 +431,7 @@ class Exchange:
         filter_response(self, head, lambda: self._join(upstream, head, early))
 
     def _join(self, upstream: "Upstream", head: ResponseHead, early: bytes) -> None:
-        self.status = 101
-        self.responded = self.response_done = True
-        self._count()
+        self.answered(101)
         if self.response_filters:
             upstream.resume()
         self.downstream.join(upstream, head, early)
@@ -541,19 +545,23 @@ class Exchange:
         """Answer by ourselves, with a line of text."""
         self.reason = reason
         head, body = text_reply(status, reason, message)
+        self._give_identity(head)
         filter_response(self, head, lambda: self._answer(head, body))
 
     def act(self, reply: Reply) -> None:
         """Answer with what a route's action or a filter says."""
         self.reason = reply.reason
         head = own_head(reply.status, reply.block, len(reply.body))
+        self._give_identity(head)
         filter_response(self, head, lambda: self._answer(head, reply.body))
 
     def substitute(self, reply: Reply) -> None:
         """Answer with this instead of the response that there was, and let no filter see it."""
         self._drop_attempt()
         self.reason = reply.reason
-        self._answer(own_head(reply.status, reply.block, len(reply.body)), reply.body)
+        head = own_head(reply.status, reply.block, len(reply.body))
+        self._give_identity(head)
+        self._answer(head, reply.body)
 
     def _answer(self, head: ResponseHead, body: bytes) -> None:
         self.status = head.status
@@ -563,6 +571,12 @@ class Exchange:
         self.sent = len(body)
         self.downstream.respond(head, body, True)
         self._finish()
+
+    def answered(self, status: int) -> None:
+        """It is answered, and what else its client is sent is no more its business."""
+        self.status = status
+        self.responded = self.response_done = True
+        self._count()
 
     # -- the end
 

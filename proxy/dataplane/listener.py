@@ -25,6 +25,8 @@ log = logging.getLogger(__name__)
 BACKLOG: Final = 4096  # connections that the kernel may have queued
 BATCH: Final = 64  # connections taken in one go, before others get their turn
 BACK_OFF: Final = 0.5  # seconds without accepting after descriptors or memory ran out
+LOOK: Final = 0.01  # seconds between looks whether somebody is still half way in
+PATIENCE: Final = 0.5  # seconds that they have for it: the round trip to anywhere
 
 
 class Listener:
@@ -44,6 +46,7 @@ class Listener:
         self._accepting = False
         self._started = False
         self._stopped = False
+        self._is_closing = False
 
     def __repr__(self) -> str:
         return f"<Listener {self.bind} {len(self.connections)} connections>"
@@ -72,13 +75,23 @@ class Listener:
 
         `is_last`: nobody else holds the socket, so that it ends with this.
         """
-        if self._stopped:
+        if self._stopped or self._is_closing:
             return
+        self._is_closing = True
         if is_last:
             door.shut(self._sock)
+        self._close_once_passed(self.plane.loop.time() + (PATIENCE if is_last else 0.0))
+
+    def _close_once_passed(self, latest: float) -> None:
+        """Close when nobody is half way in any more, or at this time."""
+        loop = self.plane.loop
+        is_passing = loop.time() < latest and door.is_passing(self._sock)
         for _ in range(BACKLOG // BATCH):
             if self._accepting:
                 self._accept()
+        if is_passing:
+            loop.call_later(LOOK, self._close_once_passed, latest)
+            return
         self._stopped = True
         self._rest()
         self._sock.close()
@@ -86,7 +99,7 @@ class Listener:
     @property
     def is_busy(self) -> bool:
         """Is anyone connected, or about to be?"""
-        return bool(self.connections or self._starting)
+        return bool(self.connections or self._starting or (self._is_closing and not self._stopped))
 
     def opened(self, connection: Downstream) -> None:
         """A connection has its transport."""
@@ -152,7 +165,7 @@ class Listener:
 
     async def _adopt(self, sock: socket.socket, client: str) -> None:
         try:
-            await self.plane.loop.connect_accepted_socket(lambda: Downstream(self, client), sock)
+            await self.plane.loop.connect_accepted_socket(lambda: Downstream(self, client), sock)  # type: ignore[type-var]
         except OSError as error:
             log.info("%s: a client was gone before it was served: %s", self.bind, error)
             self._coming -= 1

@@ -8,11 +8,12 @@ from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Final
 
 from proxy.core.address import TcpAddress, parse_address
-from proxy.dataplane.ending import tunnel_ending
+from proxy.dataplane.ending import late_ending
 from proxy.dataplane.errand import ask
 from proxy.dataplane.failures import EXHAUSTED, ConnectFailed, ConnectTimeout, Exhausted, TryTimeout, UpstreamReset
 from proxy.dataplane.pending import admit
 from proxy.dataplane.shadow import Shadows
+from proxy.dataplane.streaming import Streams
 from proxy.dataplane.tunnel import Tunnel
 from proxy.dataplane.upstream import Upstream
 from proxy.dataplane.wheel import FineWheel, Wheel
@@ -61,6 +62,7 @@ class Plane:
         self.on_failing: Callable[[Endpoint], None] | None = None
         self.on_end: Callable[[Record], None] | None = None
         self.shadows = Shadows()
+        self.streams = Streams(self.wheel, loop.call_soon)
         self.workshop = Workshop(loop)
         self._connecting: set[asyncio.Task[None]] = set()
         self._running: set[asyncio.Task[None]] = set()
@@ -106,9 +108,9 @@ class Plane:
             return Upstream(endpoint, self.wheel)
 
         if isinstance(address, TcpAddress):
-            _, upstream = await self.loop.create_connection(protocol, address.host, address.port)
+            _, upstream = await self.loop.create_connection(protocol, address.host, address.port)  # type: ignore[type-var]
         else:
-            _, upstream = await self.loop.create_unix_connection(protocol, address.path)
+            _, upstream = await self.loop.create_unix_connection(protocol, address.path)  # type: ignore[type-var]
         return upstream
 
     # -- what filters start
@@ -143,7 +145,7 @@ class Plane:
     ) -> Tunnel:
         """Join the two; the endpoint counts the tunnel until it is closed. Nothing else of the exchange is kept."""
         exchange = attempt.exchange
-        tell = tunnel_ending(exchange)
+        tell = late_ending(exchange)
         endpoint = attempt.become_tunnel()
 
         def closed(tunnel: Tunnel) -> None:
@@ -225,3 +227,4 @@ class Plane:
         await asyncio.gather(*tasks, return_exceptions=True)
         for tunnel in tuple(self.tunnels):
             tunnel.close()
+        self.streams.end()

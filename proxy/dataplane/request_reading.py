@@ -100,7 +100,7 @@ def _begin_with_body(connection: "Downstream", exchange: Exchange, head: Request
         return b""
     _body_ends(connection)
     if body.trailers:
-        exchange.request_trailers = body.trailers
+        exchange.take_trailers(body.trailers)
     else:
         head.length = len(piece)  # all of it is here: its length says more than chunks
     _guarded_begin(connection, exchange, piece, True)

@@ -22,6 +22,7 @@ from proxy.telemetry.counters import PoolCounters
 
 if TYPE_CHECKING:
     from proxy.dataplane.copies import Pair
+    from proxy.dataplane.streaming import Streaming
     from proxy.dataplane.upstream import Upstream
     from proxy.pools.pool import Pool
 
@@ -141,20 +142,22 @@ class _Nobody:
     def join(self, upstream: "Upstream", _head: ResponseHead, _early: bytes) -> None:
         upstream.close()
 
+    def stream(self, head: ResponseHead, opening: bytes, streaming: "Streaming") -> None:
+        pass
+
 
 class _Copied(Exchange):
     """The copy. Its counters are its own, and are thrown away."""
 
-    __slots__ = ("_own", "_pair", "size")
-
-    is_copy = True
+    __slots__ = ("_pair", "size")
 
     def __init__(self, real: Exchange, pair: "Pair", pool: "Pool", body: bytes) -> None:
-        self._own = PoolCounters()
         self.size = len(body)
         self._pair = pair
         head, block = _copied_head(real, pair, len(body))
         super().__init__(real.plane, _Nobody(), head, (real.client, real.scheme, block), real.plane.clock())
+        self.is_copy = True
+        self.counters = PoolCounters()
         self.path, self.query = real.path, real.query
         self.route, self.pool = _NOWHERE, pool
         self.retry = replace(real.retry, retries=0, body=len(body))  # held, for a connection that has gone stale
@@ -163,14 +166,6 @@ class _Copied(Exchange):
         if body:
             self.held = HeldBody()
             self.held.add(body)
-
-    @property
-    def counters(self) -> PoolCounters:
-        return self._own
-
-    @counters.setter
-    def counters(self, value: PoolCounters) -> None:
-        pass
 
     def set_out(self) -> None:
         """Go, if there still is a place."""

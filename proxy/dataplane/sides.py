@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Protocol
 from proxy.http1.message import ResponseHead
 
 if TYPE_CHECKING:
+    from proxy.dataplane.streaming import Streaming
     from proxy.dataplane.upstream import Upstream
 
 
@@ -41,3 +42,6 @@ class ClientSide(Protocol):
 
     def join(self, upstream: "Upstream", head: ResponseHead, early: bytes) -> None:
         """The upstream has switched protocols: from here on bytes pass both ways as they are."""
+
+    def stream(self, head: ResponseHead, opening: bytes, streaming: "Streaming") -> None:
+        """Begin a response without an end: the rest of it, and its end, is the stream's business."""

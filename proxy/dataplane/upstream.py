@@ -44,7 +44,7 @@ _CONNECTION: Final = WEBSOCKET | TE_TRAILERS
 _JOIN: Final = 4096  # a body piece up to this size is copied behind the head: one buffer is cheaper than two
 
 
-class Upstream(asyncio.Protocol):
+class Upstream:  # an asyncio.Protocol by what it does: compiled classes have no Python base
     """A connection; `exchange` is whose request is on it now, and `state` where its response stands.
 
     `keep`: another request may follow. `buffer` is the beginning of a head, `body` the reader of a response's body,

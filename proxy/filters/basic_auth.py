@@ -20,6 +20,7 @@ from proxy.filters.site import Site
 from proxy.http1 import fields
 from proxy.http1.facts import Facts
 from proxy.http1.message import RequestHead
+from proxy.http1.owned import TOLD
 
 REMEMBERED: Final = 300.0  # seconds that a success is good for
 MOST_REMEMBERED: Final = 10_000
@@ -57,7 +58,7 @@ class BasicAuth:
         if not _REALM.fullmatch(self.realm):
             raise ValueError(f"{self.realm!r} is not a realm; use ASCII without quotes and backslashes")
         if self.user_header is not None:
-            require_names((self.user_header,), frozenset({"host", "cookie", "authorization"}))
+            require_names((self.user_header,), TOLD | {"host", "cookie", "authorization"})
 
     def compile(self, site: Site) -> Hooks:
         known = {name.encode(): text for name, text in self._known().items()}

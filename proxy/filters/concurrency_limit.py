@@ -51,7 +51,7 @@ class ConcurrencyLimit:
 
         def on_request(facts: Facts) -> Effect | None:
             place = places.at(key(facts))
-            place.limit = limit
+            place.allow(limit)
             if place.enter():
                 facts.notes[mark] = place
                 return None
@@ -107,6 +107,12 @@ class Place:
         self._emptied = emptied
         self._is_admitting = False
 
+    def allow(self, limit: int) -> None:
+        """So many may be in from now on; where they are more than before, those who wait come first."""
+        self.limit = limit
+        if self.waiting:
+            self._admit()
+
     def enter(self) -> bool:
         """Take a place, unless none is free or somebody else came first."""
         if self.inside >= self.limit or self.waiting:
@@ -128,6 +134,10 @@ class Place:
     def leave(self) -> None:
         """Give a place back, and let in whose turn it is."""
         self.inside -= 1
+        self._admit()
+        self._tidy()
+
+    def _admit(self) -> None:
         if self._is_admitting:
             return  # who is let in may be at its end at once: the loop below goes on, not deeper
         self._is_admitting = True
@@ -138,7 +148,6 @@ class Place:
                 admitted()
         finally:
             self._is_admitting = False
-        self._tidy()
 
     def _tidy(self) -> None:
         if not self.inside and not self.waiting and not self._is_admitting:

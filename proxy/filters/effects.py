@@ -2,7 +2,10 @@
 
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
-from typing import Any, Protocol, Union
+from typing import TYPE_CHECKING, Any, Protocol, Union
+
+if TYPE_CHECKING:
+    from proxy.filters.flagging import FlagBoard
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +86,39 @@ class ReadBody:
     most: int
     answer: Callable[[bytes], Reply]
     too_large: Reply
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One server-sent event as it goes over the wire, and its id."""
+
+    id: bytes
+    data: bytes
+
+
+class Feed(Protocol):
+    """What many streams are told alike; equal feeds are one, and are asked once for all."""
+
+    def latest(self, flags: "FlagBoard") -> Event:
+        """What is to be known while these flags are in force."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Stream:
+    """What an action may ask for: server-sent events (WHATWG HTML 9.2) until the client leaves, or reads too slowly.
+
+    `block` is the field lines of the response, `opening` what it begins with. `seen` is the id of the event that the
+    client has seen last, b"" where it needs none that was before. Where `most` streams are open already, `full` is
+    the answer.
+    """
+
+    feed: Feed
+    seen: bytes
+    block: bytes
+    opening: bytes
+    most: int
+    full: Reply
 
 
 Outcome = tuple[int, float]

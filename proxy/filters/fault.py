@@ -1,7 +1,7 @@
 """Filter `fault`."""
 
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Final
 
 from proxy.core.units import Unit
 from proxy.filters.effects import Effect, Wait, refusal
@@ -9,6 +9,8 @@ from proxy.filters.field_checks import require_readable
 from proxy.filters.registry import FILTERS, Hooks, RequestFilter
 from proxy.filters.site import Site
 from proxy.http1.facts import Facts
+
+_CLIENT_LEFT: Final = 499  # what records say of a client that left: an answer like that could not be told from it
 
 
 @FILTERS.register("fault")
@@ -34,6 +36,8 @@ class Fault:
             raise ValueError("delay is no time; write it like 250ms")
         if self.abort is not None and not 400 <= self.abort <= 599:
             raise ValueError(f"{self.abort} is not a status to abort with; use 400 to 599")
+        if self.abort == _CLIENT_LEFT:
+            raise ValueError("499 stands in logs for a client that left, and is never sent; use another of 400 to 599")
         if not 0.0 <= self.share <= 1.0:
             raise ValueError(f"{self.share} is not a share; write it like 10%")
         if self.header is not None:

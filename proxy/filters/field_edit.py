@@ -40,11 +40,20 @@ def field_edit(setting: Mapping[str, str], adding: Mapping[str, str], removing: 
 
     ValueError where a field could break the message, or braces hold the name of no template.
     """
+    _require_once(setting)
     gone = frozenset(name.lower().encode() for name in (*setting, *removing))
     lines = [_line(name, value) for name, value in (*setting.items(), *adding.items())]
     if all(isinstance(line, bytes) for line in lines):
         return FieldEdit(gone, b"".join(line for line in lines if isinstance(line, bytes)))
     return FieldEdit(gone, b"", tuple(lines))
+
+
+def _require_once(setting: Iterable[str]) -> None:
+    seen: set[str] = set()
+    for name in setting:
+        if name.lower() in seen:
+            raise ValueError(f"header {name!r} is set twice, and its case does not count; keep one of them")
+        seen.add(name.lower())
 
 
 def _line(name: str, text: str) -> bytes | tuple[bytes, Make]:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from ipaddress import IPv6Address
 from typing import Final, Literal
 
+from proxy.filters.field_checks import require_readable
 from proxy.http1.cookies import find_cookie
 from proxy.http1.facts import Facts
 
@@ -28,6 +29,8 @@ class Named:
         name = self.header or self.cookie or ""
         if not _TOKEN.fullmatch(name):
             raise ValueError(f"{name!r} is not a name that a header or cookie can have; use letters, digits and -")
+        if self.header is not None:  # else all requests would count as one
+            require_readable(self.header)
 
 
 By = Literal["client", "route"] | Named

@@ -27,6 +27,8 @@ def require_hash(name: str, text: str) -> None:
             raise ValueError(
                 f"the argon2 hash of user {name!r} costs too much to check; use at most 256 MiB, 50 rounds"
             )
+        if memory < 8 * lanes:  # RFC 9106 §3.1
+            raise ValueError(f"the argon2 hash of user {name!r} has less than 8 KiB for each lane; {_REMEDY}")
     elif bcrypt is not None:
         if int(bcrypt[1]) not in _BCRYPT_COSTS:
             raise ValueError(f"the bcrypt cost of user {name!r} is not between 4 and 15; {_REMEDY}")

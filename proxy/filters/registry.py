@@ -5,13 +5,13 @@ from dataclasses import dataclass
 from typing import Final, Protocol
 
 from proxy.core.registry import Registry
-from proxy.filters.effects import Effect, ReadBody, Reply, Run
+from proxy.filters.effects import Effect, ReadBody, Reply, Run, Stream
 from proxy.filters.site import Site
 from proxy.http1.facts import Facts
 from proxy.http1.message import ResponseHead
 from proxy.telemetry.record import Record
 
-Act = Callable[[Facts], Reply | ReadBody]
+Act = Callable[[Facts], Reply | ReadBody | Stream]
 
 
 class Standing(Protocol):

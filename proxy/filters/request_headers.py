@@ -35,6 +35,8 @@ class RequestHeaders:
     remove: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
+        if not (self.set or self.add or self.remove):
+            raise ValueError("request_headers changes nothing; give it headers to set, add or remove")
         require_names((*self.set, *self.add, *self.remove), TOLD)
         field_edit(self.set, self.add, ())
         for name, value in (*self.set.items(), *self.add.items()):

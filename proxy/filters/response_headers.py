@@ -27,6 +27,8 @@ class ResponseHeaders:
     remove: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
+        if not (self.set or self.add or self.remove):
+            raise ValueError("response_headers changes nothing; give it headers to set, add or remove")
         require_names((*self.set, *self.add, *self.remove))
         field_edit(self.set, self.add, ())
         for text in (*self.set.values(), *self.add.values()):

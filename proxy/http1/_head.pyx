@@ -17,6 +17,7 @@ from libc.string cimport memchr, memcmp, memcpy
 
 from proxy.http1 import head as reference
 from proxy.http1 import message
+from proxy.http1.message cimport RequestHead, ResponseHead
 
 ctypedef const unsigned char* Text
 
@@ -77,8 +78,6 @@ cdef void fill_tables():
 
 fill_tables()
 
-cdef object RequestHead = message.RequestHead
-cdef object ResponseHead = message.ResponseHead
 cdef object plain_request = reference.parse_request_head
 cdef object plain_response = reference.parse_response_head
 
@@ -418,7 +417,7 @@ cdef inline bytes method_of(Text data, Py_ssize_t size):
     return None
 
 
-def ordinary_request_head(bytes data not None, limits):
+cpdef RequestHead ordinary_request_head(bytes data, limits):
     """The head, when there is an ordinary one at the start of `data`; None otherwise."""
     cdef Text text = <Text>PyBytes_AS_STRING(data)
     cdef Py_ssize_t n = PyBytes_GET_SIZE(data), at = 0
@@ -452,13 +451,21 @@ def ordinary_request_head(bytes data not None, limits):
         cookie = cut(text, scan.cookie)
     if scan.forwarded:
         forwarded = forwarded_of(&scan, text)
-    cdef bytes path = cut(text, target), host = cut(text, scan.host), block = block_of(&scan, text)
-    return RequestHead(
-        method, path, minor, host, scan.length, scan.flags, block, cookie, forwarded, scan.size
-    )
+    cdef RequestHead head = RequestHead.__new__(RequestHead)
+    head.method = method
+    head.target = cut(text, target)
+    head.minor = minor
+    head.host = cut(text, scan.host)
+    head.length = scan.length
+    head.flags = scan.flags
+    head.block = block_of(&scan, text)
+    head.cookie = cookie
+    head.forwarded = forwarded
+    head.size = scan.size
+    return head
 
 
-def ordinary_response_head(bytes data not None, limits):
+cpdef ResponseHead ordinary_response_head(bytes data, limits):
     """The head, when there is an ordinary one at the start of `data`; None otherwise."""
     cdef Text text = <Text>PyBytes_AS_STRING(data)
     cdef Py_ssize_t n = PyBytes_GET_SIZE(data)
@@ -482,8 +489,15 @@ def ordinary_response_head(bytes data not None, limits):
     reason.end = found - text
     if not scan_fields(&scan, text, reason.end + 2, n, most, False, minor) or scan.size > limits.size:
         return None
-    cdef bytes phrase = cut(text, reason), block = block_of(&scan, text)
-    return ResponseHead(status, phrase, minor, scan.length, scan.flags, block, scan.size)
+    cdef ResponseHead head = ResponseHead.__new__(ResponseHead)
+    head.status = status
+    head.reason = cut(text, reason)
+    head.minor = minor
+    head.length = scan.length
+    head.flags = scan.flags
+    head.block = block_of(&scan, text)
+    head.size = scan.size
+    return head
 
 
 def parse_request_head(bytes data not None, limits):

@@ -2,10 +2,12 @@
 
 from bisect import bisect_right
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
-from proxy.core.hashing import BUCKETS, stable_hash
+from msgspec.structs import replace
+
+from proxy.core.hashing import BUCKETS, hash_behind
 from proxy.filters.registry import Filter
 from proxy.http1.facts import Facts
 from proxy.pools.endpoint import Endpoint
@@ -65,11 +67,11 @@ class Service:
         "_chance",
         "_draws",
         "_epochs",
+        "_hash",
         "_held",
         "_home",
         "_keeps_endpoint",
         "_only",
-        "_salt",
         "_slots",
         "drawn",
         "ejection",
@@ -106,7 +108,7 @@ class Service:
         self._chance = spec.chance
         self._bounds = spec.split.bounds
         self._draws = spec.split.chance
-        self._salt = spec.name.encode()
+        self._hash = hash_behind(spec.name.encode(), b"split")
         self.drawn = tuple(self.pools[name] for name in spec.split.names)
         self._only = self.drawn[0] if len(self.drawn) == 1 else None
         self._home = tuple(self.pools[name] for name in spec.sticky.table.names) if spec.sticky else ()
@@ -150,7 +152,7 @@ class Service:
 
     def bucket(self, identity: bytes) -> int:
         """The bucket of a user, 0 to 9,999: the same in every process and for ever."""
-        return stable_hash(self._salt, b"split", identity) % BUCKETS
+        return self._hash(identity) % BUCKETS
 
     def home(self, identity: bytes) -> Pool:
         """The pool that the table of a sticky service gives to a user."""

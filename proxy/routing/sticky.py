@@ -7,11 +7,13 @@ The cookie says who, never where: which pool a session has follows from its id a
 import binascii
 from base64 import urlsafe_b64encode
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
-from hashlib import blake2b
-from hmac import compare_digest, digest
-from struct import Struct
-from typing import Final
+from hashlib import blake2b, sha256
+from hmac import compare_digest
+from struct import Struct as Layout
+from typing import Any, Final
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from proxy.core.hashing import stable_hash
 from proxy.http1.cookies import find_cookie
@@ -21,8 +23,8 @@ ID_SIZE: Final = 16  # bytes of randomness in a session's id
 
 _KEY_ID_SIZE: Final = 4
 _MAC_SIZE: Final = 32
-_PLAIN: Final = Struct("!B4s16sI")  # version, key id, session id, issued
-_BOUND: Final = Struct("!B4s16sIQII")  # and the pool's mark, its epoch, since
+_PLAIN: Final = Layout("!B4s16sI")  # version, key id, session id, issued
+_BOUND: Final = Layout("!B4s16sIQII")  # and the pool's mark, its epoch, since
 _PLAIN_SIZE: Final = _PLAIN.size + _MAC_SIZE
 _BOUND_SIZE: Final = _BOUND.size + _MAC_SIZE
 _LENGTHS: Final = frozenset(-(-size * 4 // 3) for size in (_PLAIN_SIZE, _BOUND_SIZE))  # 76 and 98 characters
@@ -31,8 +33,7 @@ _STANDARD: Final = bytes.maketrans(b"-_+/", b"+/  ")
 Identify = Callable[[Facts], bytes | None]
 
 
-@dataclass(frozen=True, slots=True)
-class Binding:
+class Binding(Struct, frozen=True, gc=False):
     """Which pool took a session (by its mark), in which epoch of the pool, and when (seconds since 1970)."""
 
     pool: int
@@ -40,8 +41,7 @@ class Binding:
     since: int
 
 
-@dataclass(frozen=True, slots=True)
-class Session:
+class Session(Struct, frozen=True, gc=False):
     """What a session cookie says. `id` never changes; `issued` is when the cookie was written (seconds since 1970)."""
 
     id: bytes
@@ -62,7 +62,7 @@ class SessionCodec:
             raise ValueError("a session cookie needs a key to sign with")
         self._prefix = b"sluice session\0%s\0" % service.encode()
         self._signs = key_id(keys[0])
-        self._keys = {key_id(key): key for key in reversed(keys)}
+        self._keys = {key_id(key): _keyed(key) for key in reversed(keys)}
 
     def encode(self, session: Session) -> bytes:
         """The value: URL-safe base64 of fixed-size fields and the signature over them."""
@@ -84,8 +84,13 @@ class SessionCodec:
             return None
         return _unpack(fields)
 
-    def _sign(self, key: bytes, fields: bytes) -> bytes:
-        return digest(key, self._prefix + fields, "sha256")
+    def _sign(self, key: tuple[Any, Any], fields: bytes) -> bytes:
+        # RFC 2104 from two hashes that have seen the key: 1.0 µs; hmac.digest, which begins with the key, 3.4.
+        inner, outer = key[0].copy(), key[1].copy()
+        inner.update(self._prefix + fields)
+        outer.update(inner.digest())
+        signature: bytes = outer.digest()
+        return signature
 
 
 class SessionCookie:
@@ -148,6 +153,12 @@ class SessionCookie:
 def pool_mark(name: str) -> int:
     """What a binding calls a pool: 64 bits, so that cookies stay small and tell nobody the name."""
     return stable_hash(b"pool", name.encode())
+
+
+def _keyed(key: bytes) -> tuple[Any, Any]:
+    """SHA-256 that has taken in the key, as HMAC's inner hash and as its outer one."""
+    block = (key if len(key) <= 64 else sha256(key).digest()).ljust(64, b"\0")
+    return sha256(bytes(byte ^ 0x36 for byte in block)), sha256(bytes(byte ^ 0x5C for byte in block))
 
 
 def key_id(key: bytes) -> bytes:

@@ -33,6 +33,7 @@ class Children:
         self._loop = loop
         self._obey = obey
         self._running: dict[int, ChildProcess] = {}
+        self._spare: ChildProcess | None = None
 
     def __iter__(self) -> Iterator[ChildProcess]:
         return iter(tuple(self._running.values()))
@@ -76,12 +77,37 @@ class Children:
 
     def start(self, role: say.Role, slot: int) -> ChildProcess:
         """Start one; it waits to be told what to do."""
+        child = self._take_spare() if role == "worker" else None
+        if child is None:
+            child = self._spawned(role, slot)
+        child.slot = slot
+        self.add(child)
+        return child
+
+    def spare_worker(self) -> None:
+        """Start a worker of which nobody knows yet, for the next `start`: it imports while the file is read."""
+        self._spare = self._spawned("worker", 0)
+
+    def end_spare(self) -> None:
+        """Nobody will start one any more."""
+        child = self._take_spare()
+        if child is not None:
+            child.kill(signal.SIGKILL)
+            child.link.close()
+
+    def _take_spare(self) -> ChildProcess | None:
+        """The spare worker, unless it has ended meanwhile."""
+        child, self._spare = self._spare, None
+        if child is not None and os.waitpid(child.pid, os.WNOHANG)[0]:
+            child.link.close()
+            return None
+        return child
+
+    def _spawned(self, role: say.Role, slot: int) -> ChildProcess:
         number = self.next_id
         self.next_id += 1
         pid, link = spawn(role, lambda sock: self.link(sock, number))
-        child = ChildProcess(number, role, slot, pid, self.era, self._loop.time(), link)
-        self.add(child)
-        return child
+        return ChildProcess(number, role, slot, pid, self.era, self._loop.time(), link)
 
     def add(self, child: ChildProcess) -> None:
         """One that runs already."""

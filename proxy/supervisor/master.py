@@ -64,9 +64,13 @@ class Master:
             self.loop.add_signal_handler(number, handler)
         if not self.children:
             self.start_controller()
+            self.children.spare_worker()
         else:
             self._restart.go_on()
-        return await self._status
+        status = await self._status
+        for number in handlers:
+            signal.signal(number, signal.SIG_IGN)  # the loop goes: a child that ends now would wake what is closed
+        return status
 
     # -- children
 
@@ -351,5 +355,6 @@ class Master:
 
     def _finish(self, status: int) -> None:
         if not self._status.done():
+            self.children.end_spare()
             self.sockets.close()
             self._status.set_result(status)

@@ -48,6 +48,7 @@ class Sight:
     build: str
     rollouts: tuple[RolloutNow, ...] = ()
     flag_kills: Mapping[str, int] = field(default_factory=dict)
+    streams: int = 0
 
 
 def exposition(sight: Sight) -> bytes:
@@ -76,6 +77,7 @@ class _Sighted(Collector):
         if sight.flag_kills:
             yield _counts("sluice_flag_kills", "Flags that their guard has killed.", "flag", sight.flag_kills)
         yield _by("sluice_connections", "Client connections now, by listener.", "listener", sight.connections)
+        yield _one("sluice_flag_streams", "Clients that follow the flags on listeners now.", sight.streams)
         yield _by("sluice_workers", "Worker processes now, by state.", "state", sight.workers)
         yield from _of_plugins(sight.totals)
         yield _counts("sluice_replies", "Replies of our own, by reason.", "reason", sight.totals.replies)

@@ -87,7 +87,7 @@ class FlagReport(Struct, frozen=True):
 class WorkerReport(Struct, frozen=True):
     """Everything. `refusals` are replies of our own by reason, `connections` those of clients by listener.
 
-    `log_dropped` are lines of the access log that were lost."""
+    `log_dropped` are lines of the access log that were lost, `streams` clients that follow the flags."""
 
     pools: tuple[PoolReport, ...]
     endpoints: tuple[EndpointReport, ...]
@@ -99,6 +99,7 @@ class WorkerReport(Struct, frozen=True):
     plugins: tuple[PluginReport, ...] = ()
     log_dropped: int = 0
     flags: tuple[FlagReport, ...] = ()
+    streams: int = 0
 
 
 def encode(report: WorkerReport) -> bytes:

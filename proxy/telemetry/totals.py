@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from proxy.telemetry.flag_outcomes import MOST_VARIANTS
+from proxy.telemetry.flag_outcomes import MOST_VARIANTS, FlagOutcomes, report
 from proxy.telemetry.histogram import Histogram
 from proxy.telemetry.report import Durations, FlagReport, MirrorReport, PoolReport, WorkerReport
 
@@ -135,11 +135,15 @@ class Totals:
 
 
 class Ledger:
-    """Knows the last report of each worker, and keeps what those that have gone had counted."""
+    """Knows the last report of each worker, and keeps what those that have gone had counted.
+
+    `told` is what the controller itself has answered to who asks it for flags.
+    """
 
     def __init__(self) -> None:
         self._latest: dict[int, WorkerReport] = {}
         self._of_the_gone = Totals()
+        self.told = FlagOutcomes()
 
     @property
     def latest(self) -> Mapping[int, WorkerReport]:
@@ -153,11 +157,13 @@ class Ledger:
             self._of_the_gone.add(self._latest.pop(worker))
 
     def totals(self) -> Totals:
-        """The sum over all workers that there ever were."""
+        """The sum over all workers that there ever were, and the controller."""
         totals = Totals()
         _merge(totals, self._of_the_gone)
-        for report in self._latest.values():
-            totals.add(report)
+        for each in self._latest.values():
+            totals.add(each)
+        for flag in report(self.told):
+            totals.flag((flag.flag, flag.variant)).add(flag)
         return totals
 
 

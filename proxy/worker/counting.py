@@ -52,6 +52,7 @@ def counted(
             plugins=besides.plugins,
             log_dropped=besides.log_dropped,
             flags=besides.flags,
+            streams=len(plane.streams),
         )
     )
 

@@ -4,6 +4,7 @@ import asyncio
 import inspect
 import logging
 from collections import Counter
+from collections.abc import Callable
 from functools import partial
 from typing import Any, Final
 
@@ -18,16 +19,18 @@ log = logging.getLogger("sluice")
 PATIENCE: Final = 10.0  # seconds for an open() or a close()
 _MOST: Final = 2.0**63
 MOST_COUNTERS: Final = 100  # of one plug-in that are told
+_LONGEST: Final = 200  # characters of a counter's name; a longer one is not told
 
 
 class Hosts:
-    """All plug-ins that are open here."""
+    """All plug-ins that are open here. `on_code` is called before a document's plug-ins are made and opened."""
 
     def __init__(self) -> None:
         self._open: set[Host] = set()
         self._closing: set[asyncio.Task[None]] = set()
         self._gone: dict[tuple[str, str], PluginReport] = {}
         self._library: Library | None = None
+        self.on_code: Callable[[], None] | None = None
 
     @property
     def is_empty(self) -> bool:
@@ -40,6 +43,8 @@ class Hosts:
         if library is None or library.files != document.plugins:
             library = Library(document.plugins)
         if document.uses:
+            if self.on_code is not None:
+                self.on_code()
             await asyncio.to_thread(library.load_in_time, document.uses)
         self._library = library
         return library
@@ -132,7 +137,7 @@ def _add(found: dict[tuple[str, str], PluginReport], host: Host) -> None:
     own: list[tuple[Any, Any]] = list(host.counters.items())[:MOST_COUNTERS]  # whatever users put there
     for name, value in own:
         # Beyond that it fits no message, and what is not finite adds up to nothing.
-        if isinstance(name, str) and isinstance(value, int | float) and abs(value) < _MOST:
+        if isinstance(name, str) and len(name) <= _LONGEST and isinstance(value, int | float) and abs(value) < _MOST:
             told = name.encode("utf-8", "replace").decode()
             counters[told] = counters.get(told, 0.0) + value
     failures = Counter(before.failures)

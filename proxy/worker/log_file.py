@@ -19,7 +19,8 @@ _AGAIN: Final = 5.0  # seconds between tries to open what could not be opened
 
 
 class LogFile:
-    """Whole lines to one path. `descriptor` is None where it could not be opened: it is tried again.
+    """Whole lines to one path. `descriptor` is None where it could not be opened: it is tried again, as it is where it
+    can't be opened anew; lines go on to the old file meanwhile.
 
     `dropped` counts lines that were lost: too much was waiting, or they could not be written.
     """
@@ -33,6 +34,7 @@ class LogFile:
         self._refused = 0  # counted by the loop
         self._failed = 0  # counted by the thread
         self._told = ""
+        self._is_behind = False  # should it have been opened anew?
         self._torn = False  # is the last line of the file cut off?
         self._done = 0  # bytes written of what is being written
         self._opened = time.monotonic()
@@ -97,9 +99,14 @@ class LogFile:
     def _open(self) -> None:
         self._opened = time.monotonic()
         try:
-            self._leave(open_log(self.path))
+            opened = open_log(self.path)
         except OSError as error:
-            self._tell(f"cannot be opened: {error.strerror}")
+            self._is_behind = self._descriptor is not None
+            there = ("lines go to the old file",) if self._is_behind else ()
+            self._tell(f"cannot be opened: {error.strerror}", *there)
+        else:
+            self._is_behind = False
+            self._leave(opened)
 
     def _leave(self, descriptor: int | None) -> None:
         before, self._descriptor, self._torn = self._descriptor, descriptor, False
@@ -110,7 +117,7 @@ class LogFile:
                 self._tell(f"was not closed well: {error.strerror}")
 
     def _write_or_drop(self, data: bytes, lines: int) -> None:
-        if self._descriptor is None and time.monotonic() >= self._opened + _AGAIN:
+        if (self._is_behind or self._descriptor is None) and time.monotonic() >= self._opened + _AGAIN:
             self._open()
         if self._descriptor is None:
             self._failed += lines
@@ -127,7 +134,7 @@ class LogFile:
             self._torn = self._done > 0 and data[self._done - 1 : self._done] != b"\n"
             self._tell(f"cannot be written: {error.strerror}")
         else:
-            self._told = ""
+            self._told = self._told if self._is_behind else ""
 
     @staticmethod
     def _pieces(descriptor: int, data: bytes) -> list[bytes]:
@@ -152,8 +159,8 @@ class LogFile:
             self._done += written
             left = left[written:]
 
-    def _tell(self, problem: str) -> None:
+    def _tell(self, problem: str, meanwhile: str = "lines are dropped and counted") -> None:
         """Once, until it is well again."""
         if problem != self._told:
             self._told = problem
-            log.error("the access log %s %s; traffic goes on, lines are dropped and counted", self.path, problem)
+            log.error("the access log %s %s; traffic goes on, %s", self.path, problem, meanwhile)

@@ -32,6 +32,8 @@ log = logging.getLogger("sluice")
 
 SEEN: Final = 0.05
 """Seconds that a worker gathers what it has seen for a rollout before it tells."""
+LEADING: Final = ("listeners", "routes")
+"""Parts of a document that say who gets in, and where to."""
 _POLL: Final = 0.05  # seconds between looks at whether everything has ended
 
 
@@ -45,6 +47,7 @@ class Worker:
         self._access_log = AccessLog(loop)
         self._slow_start = SlowStart()
         self._watchdog = Watchdog(loop)
+        self._generations.hosts.on_code = self._watchdog.start
         self._sockets: dict[str, socket.socket] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._turn = asyncio.Lock()  # changes come one after the other
@@ -104,6 +107,8 @@ class Worker:
         """What comes seldom; all else is meant for others, or of a later version."""
         if isinstance(message, say.Signalled) and message.what == "reopen":
             self._access_log.reopen()
+        elif isinstance(message, say.Settled):
+            self._settle(message.generation)
 
     def _later(self, work: Coroutine[Any, Any, None]) -> None:
         async def in_turn() -> None:
@@ -139,6 +144,7 @@ class Worker:
 
     async def _abandon(self) -> None:
         await self._generations.abandon()
+        self._watch()
         self._access_log.abandon()
 
     async def _change(self, change: say.Prepare | say.Commit | say.Apply) -> None:
@@ -184,8 +190,13 @@ class Worker:
         self._link.send(CONTROLLER, say.Applied(generation))
 
     def _refuse(self, generation: int, error: CompileError | OutOfStepError) -> None:
+        self._watch()
         problems = error.problems if isinstance(error, CompileError) else [str(error)]
         self._link.send(CONTROLLER, say.Refused(generation, tuple(problems)))
+
+    def _watch(self) -> None:
+        """Watch the loop exactly while there are plug-ins that could hold it."""
+        (self._watchdog.stop if self._generations.hosts.is_empty else self._watchdog.start)()
 
     def _publish(self, generation: int) -> None:
         before = self._generations.snapshot
@@ -196,17 +207,26 @@ class Worker:
         if self.plane is None:
             self.plane = Plane(self._loop, snapshot, time.time)
             self.plane.on_failing = self._failing
+            self.plane.streams.settle(snapshot.flags)
             wheel.run(self.plane.wheel, self._loop.call_later, self._loop.time)
         else:
             self.plane.snapshot = snapshot
             self.plane.shadows.leave_what_ends()
-        (self._watchdog.stop if self._generations.hosts.is_empty else self._watchdog.start)()
+            if before is not None and any(before.hashes[part] != snapshot.hashes[part] for part in LEADING):
+                self.plane.streams.end()  # whether there still is a way to them, those who come again will see
+        self._watch()
         self._access_log.use(document.access_log, self.plane)
         self._listen(self.plane, document)
         _close_idle(gone)
         self._warm_up()
         snapshot.succeed(before)
         self._spending.begin()
+
+    def _settle(self, generation: int) -> None:
+        """What is in force here is in force everywhere, unless more has come meanwhile."""
+        snapshot = self._generations.snapshot
+        if self.plane is not None and snapshot is not None and snapshot.generation == generation:
+            self.plane.streams.settle(snapshot.flags)
 
     # -- listeners
 
@@ -338,6 +358,7 @@ class Worker:
         if not self._has_successor and not self._link.is_closed:
             await asyncio.sleep(settings.delay)
         plane.draining = True
+        plane.streams.end()
         for bind, listener in self.listeners.items():
             listener.close(is_last=self._closes and bind not in self._shared)
         now = self._loop.time()

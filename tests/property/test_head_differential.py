@@ -1,5 +1,6 @@
 """What we take, h11 and httptools (llhttp) do not read differently. What they refuse says nothing."""
 
+import re
 from itertools import pairwise
 from typing import Any
 
@@ -194,7 +195,9 @@ def test_httptools_reads_our_responses_the_same(data: bytes) -> None:
     head = accepted(parse_response_head, data)
     assume(head.length != NO_BODY)
     body = body_of(head)
-    seen = seen_by_httptools(httptools.HttpResponseParser, data[: head.size] + body)
+    # httptools overlooks chunked with a tab behind it, which is optional white space like a blank (RFC 9110 §5.6.3).
+    shown = re.sub(rb"(?i)(chunked)[ \t]+\r\n", rb"\1\r\n", data[: head.size])
+    seen = seen_by_httptools(httptools.HttpResponseParser, shown + body)
     assume(seen is not None)
     parser, witness = seen  # type: ignore[misc]
     assert parser.get_status_code() == head.status

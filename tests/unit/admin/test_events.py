@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from proxy.admin.events import Streams, encoded
+from proxy.admin.events import Streams, encoded, followed
 from proxy.control.journal import Event, Journal, LaggingError
 
 
@@ -29,6 +29,7 @@ class Wire:
         self.news = asyncio.Event()
         self.opened = asyncio.Event()
         self.opened.set()
+        self.has_gone = asyncio.Event()
 
     async def write(self, data: bytes) -> None:
         await self.opened.wait()
@@ -62,7 +63,7 @@ async def test_stream_has_what_was_and_what_comes_each_once(journal: Journal) ->
     streams, wire = Streams(), Wire()
     for _ in range(3):
         _write(journal)
-    feeding = asyncio.create_task(streams.feed(journal, 1, wire.write, 60))
+    feeding = asyncio.create_task(streams.feed(followed(journal, 1), wire.write, 60, wire.has_gone.is_set))
     await wire.until(b"id: 3\n")
     _write(journal)
     await wire.until(b"id: 4\n")
@@ -73,7 +74,7 @@ async def test_stream_has_what_was_and_what_comes_each_once(journal: Journal) ->
 
 async def test_silence_is_filled_with_comments(journal: Journal) -> None:
     streams, wire = Streams(), Wire()
-    feeding = asyncio.create_task(streams.feed(journal, 0, wire.write, 0))
+    feeding = asyncio.create_task(streams.feed(followed(journal, 0), wire.write, 0, wire.has_gone.is_set))
     await wire.until(b"\n\n: still here\n\n: still here\n\n")
     _write(journal)
     await wire.until(b"id: 1\n")
@@ -81,9 +82,19 @@ async def test_silence_is_filled_with_comments(journal: Journal) -> None:
     await asyncio.wait_for(feeding, 15)
 
 
+async def test_client_that_has_gone_is_followed_no_longer(journal: Journal) -> None:
+    streams, wire = Streams(), Wire()
+    feeding = asyncio.create_task(streams.feed(followed(journal, 0), wire.write, 60, wire.has_gone.is_set))
+    await wire.until(b": events follow")
+    wire.has_gone.set()
+    await asyncio.wait_for(feeding, 15)
+    assert not journal._listeners
+    assert wire.data == b": events follow\n\n"
+
+
 async def test_listener_that_does_not_read_is_bounded_and_let_go(journal: Journal) -> None:
     streams, wire = Streams(), Wire()
-    feeding = asyncio.create_task(streams.feed(journal, 0, wire.write, 60))
+    feeding = asyncio.create_task(streams.feed(followed(journal, 0), wire.write, 60, wire.has_gone.is_set))
     await wire.until(b": events follow")
     wire.opened.clear()
     _write(journal)

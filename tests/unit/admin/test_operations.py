@@ -65,7 +65,9 @@ def test_operation_is_described_as_it_is_checked(operation: Any) -> None:
     }
     assert by_place == {"path": list(operation.names), "query": [each.name for each in operation.query]}
     assert ("requestBody" in found) is (operation.body is not Nothing)
-    assert found["security"] == ([] if operation.needs == "nothing" else [{"bearer": []}])
+    assert found["security"] == ([] if operation.needs == "nothing" else [{way: []} for way in operation.ways])
+    assert operation.ways[0] == "bearer"
+    assert (len(operation.ways) > 1) is operation.path.startswith("/ofrep/")
     assert {"200", "400"} <= set(found["responses"])
 
 

@@ -84,7 +84,9 @@ def test_size_is_read_and_written(value: object, size: int, again: str) -> None:
     assert parse_size(again) == size
 
 
-@pytest.mark.parametrize("value", [*filled("KiB"), *filled("B"), 1.0, "1.5KiB", "1KB", "1kib", "1k", "1M"], ids=repr)
+@pytest.mark.parametrize(
+    "value", [*filled("KiB"), *filled("B"), 1.0, "1.5KiB", "1KB", "1kib", "1k", "1M", 2**63, "9999999999GiB"], ids=repr
+)
 def test_size_is_refused_with_a_remedy(value: object) -> None:
     with pytest.raises(ValueError, match="is not a size; write it like 240B, 64KiB, 1MiB or 2GiB"):
         parse_size(value)

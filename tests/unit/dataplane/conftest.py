@@ -111,6 +111,10 @@ class Server:
         self.exchange = None
 
 
+class OpenPlane(Plane):
+    """One whose methods a test may replace, compiled or not."""
+
+
 @dataclass
 class Stage:
     """A plane with one service, and an idle connection at each endpoint."""
@@ -182,6 +186,6 @@ def make(loop: asyncio.AbstractEventLoop) -> Any:
         servers = {endpoint.address: Server(endpoint) for endpoint in registry}
         for server in servers.values():
             server.endpoint.idle.append(server)
-        return Stage(Plane(loop, snapshot, lambda: 0.0), servers, document)
+        return Stage(OpenPlane(loop, snapshot, lambda: 0.0), servers, document)
 
     return stage

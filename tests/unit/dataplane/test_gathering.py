@@ -3,7 +3,6 @@
 from typing import Any
 
 import pytest
-from msgspec.structs import replace
 
 from proxy.dataplane.gathering import gather
 from proxy.filters.effects import ReadBody, Reply
@@ -23,7 +22,7 @@ def wanting(stage: Any, length: int, flags: int = 0, body: bytes = b"", done: An
     exchange = stage.begin(b"POST", length, body, done)
     exchange.attempt.vacate()
     exchange.attempt = None
-    exchange.head = replace(exchange.head, flags=flags)
+    exchange.head.flags = flags
     stage.client.pause()
     gather(exchange, ReadBody(4, answer, TOO_LARGE))
     return exchange

@@ -17,6 +17,10 @@ from proxy.snapshot.document import Document, Ejection, Endpoint, Pool, Retry, R
 EJECTIONS = {"later": Ejection(), "at once": Ejection(consecutive_errors=1), "off": None}
 
 
+class _Offline(Plane):
+    """One whose `connect` can be replaced, compiled or not."""
+
+
 class Client:
     """A client's side that knows the status it was sent."""
 
@@ -46,7 +50,7 @@ class Stage:
         snapshot.activate()
         self.endpoints = list(registry)
         self.shared = self.endpoints[0].shared
-        self.plane = Plane(loop, snapshot, lambda: 0.0)
+        self.plane = _Offline(loop, snapshot, lambda: 0.0)
         self.plane.connect = self._connect  # type: ignore[method-assign]
 
     def begin(self) -> Client:

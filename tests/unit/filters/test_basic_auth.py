@@ -64,6 +64,9 @@ def outcome(filter_: RequestFilter, facts: Facts) -> tuple[int | None, bool]:
         ({"users": {"ann": BCRYPT}, "realm": 'a"b'}, "not a realm"),
         ({"users": {"ann": BCRYPT}, "user_header": "Content-Length"}, "framing"),
         ({"users": {"ann": BCRYPT}, "user_header": "authorization"}, "written by the proxy itself"),
+        ({"users": {"ann": BCRYPT}, "user_header": "X-Forwarded-For"}, "written by the proxy itself"),
+        ({"users": {"ann": BCRYPT}, "user_header": "x-sluice-shadow"}, "written by the proxy itself"),
+        ({"users": {"ann": ARGON2.replace("p=1", "p=9")}}, "8 KiB for each lane"),
     ],
 )
 def test_options_that_cannot_work_are_refused_without_telling_a_hash(options: dict[str, Any], hint: str) -> None:

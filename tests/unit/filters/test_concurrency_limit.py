@@ -143,6 +143,18 @@ def test_counts_outlive_a_reload_that_changes_the_numbers(request_of: RequestOf)
     assert not Visit(limit(site, limit=1, queue=0), request_of()).come().is_in
 
 
+def test_those_who_wait_are_the_first_when_a_reload_makes_room(request_of: RequestOf) -> None:
+    site = Site(where="route a", states=States())
+    before, after = limit(site, limit=1, queue=2), limit(site, limit=3, queue=2)
+    first, second, third = (Visit(before, request_of()).come() for _ in range(3))
+    assert [visit.is_in for visit in (first, second, third)] == [True, False, False]
+    late = Visit(after, request_of()).come()
+    assert [visit.is_in for visit in (first, second, third, late)] == [True, True, True, False]
+    for each in (first, second, third):
+        each.end()
+    assert late.is_in
+
+
 def test_queue_that_empties_at_once_does_not_go_deep(request_of: RequestOf) -> None:
     gate = limit(limit=1, queue=5000)
     first = Visit(gate, request_of()).come()

@@ -70,6 +70,7 @@ def test_header_asks_for_it(request_of: RequestOf, options: dict[str, Any], bloc
         ({"delay": -1.0}, "no time"),
         ({"abort": 200}, "400 to 599"),
         ({"abort": 600}, "400 to 599"),
+        ({"abort": 499}, "never sent"),
         ({"abort": 500, "share": 1.5}, "not a share"),
         ({"abort": 500, "value": "x"}, "needs the header"),
         ({"abort": 500, "header": "x y"}, "is not a name"),

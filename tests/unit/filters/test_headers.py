@@ -26,8 +26,14 @@ ROWS = [
     ),
     ({"set": {"x-text": "  ü\t"}}, BLOCK + "x-text: ü\r\n".encode()),
     ({"set": {"x-empty": ""}}, BLOCK + b"x-empty: \r\n"),
-    ({}, BLOCK),
 ]
+
+
+@pytest.mark.parametrize("kind", ["request_headers", "response_headers"])
+@pytest.mark.parametrize("options", [{}, {"set": {}, "add": {}, "remove": []}])
+def test_change_of_nothing_is_refused(kind: str, options: dict[str, Any]) -> None:
+    with pytest.raises(BadOptionsError, match="changes nothing; give it"):
+        FILTERS.build(kind, options)
 
 
 def on_request(options: dict[str, Any], facts: Facts) -> Facts:
@@ -112,6 +118,7 @@ def test_flag_of_cache_control_stays_true(
         ({"set": {"Content-Length": "1"}}, "framing"),
         ({"remove": ["transfer-encoding"]}, "framing"),
         ({"add": {"Connection": "close"}}, "framing"),
+        ({"set": {"x-a": "1", "X-A": "2"}}, "'X-A' is set twice"),
         ({"sett": {}}, "did you mean 'set'"),
     ],
 )

@@ -45,6 +45,8 @@ def limited(request_of: RequestOf, site: Site | None = None, **options: Any) -> 
         ({"rate": "1/s", "ipv6_prefix": 0}, "128 bits"),
         ({"rate": "1/s", "ipv6_prefix": 129}, "128 bits"),
         ({"rate": "1/s", "by": {"cookie": "a=b"}}, "not a name"),
+        ({"rate": "1/s", "by": {"header": "X-Forwarded-For"}}, "filters do not see the header 'X-Forwarded-For'"),
+        ({"rate": "1/s", "by": {"header": "content-length"}}, "filters do not see"),
     ],
 )
 def test_options_that_cannot_work_are_refused(options: dict[str, Any], hint: str) -> None:

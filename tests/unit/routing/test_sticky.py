@@ -1,6 +1,7 @@
 """Session cookies: what they hold, how long, and what becomes of those that are not ours."""
 
 import base64
+import hmac
 from collections.abc import Callable
 
 import pytest
@@ -62,6 +63,12 @@ def test_every_shorter_or_longer_value_is_none_of_ours(session: Session) -> None
 )
 def test_value_that_is_not_ours_is_no_session(value: bytes) -> None:
     assert codec().decode(value) is None
+
+
+@pytest.mark.parametrize("key", [b"k", b"k" * 63, b"k" * 64, b"k" * 65, b"k" * 300])
+def test_signature_is_hmac_sha256(key: bytes) -> None:
+    data = base64.urlsafe_b64decode(codec(key).encode(PLAIN) + b"==")
+    assert data[-32:] == hmac.digest(key, b"sluice session\0shop\0" + data[:-32], "sha256")
 
 
 def test_first_key_signs_and_all_verify() -> None:

@@ -52,6 +52,25 @@ def test_reopening_what_cannot_be_opened_goes_on_with_the_old_one(tmp_path: Path
     assert (tmp_path / "gone" / "a.log").read_text() == "one\n"
 
 
+def test_what_could_not_be_opened_anew_is_tried_again(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    folder = tmp_path / "logs"
+    folder.mkdir()
+    path = folder / "a.log"
+    file = LogFile(str(path), open_log(str(path)))
+    folder.rename(tmp_path / "gone")
+    file.reopen()
+    file.write(b"one\n", 1)
+    while file._waiting:
+        pass  # until the thread has written it
+    folder.mkdir()
+    file._opened -= 5  # seconds later
+    file.write(b"two\n", 1)
+    assert closed(file).dropped == 0
+    assert ((tmp_path / "gone" / "a.log").read_text(), path.read_text()) == ("one\n", "two\n")
+    (told,) = [each.getMessage() for each in caplog.records]
+    assert told.endswith("cannot be opened: No such file or directory; traffic goes on, lines go to the old file")
+
+
 def test_full_disk_is_counted_and_told_once(caplog: pytest.LogCaptureFixture) -> None:
     file = LogFile("/dev/full", open_log("/dev/full"))
     file.write(b"one\ntwo\n", 2)

@@ -1,0 +1,3 @@
+cdef class Histogram:
+    cdef public list counts
+    cdef public double total
