@@ -23,6 +23,7 @@ from proxy.dataplane.downstream import Downstream
 from proxy.dataplane.listener import Listener
 from proxy.dataplane.plane import Plane
 from proxy.dataplane.upstream import Upstream
+from proxy.flags.spec import Flags
 from proxy.http1.parser import BUILD
 from proxy.pools.registry import EndpointRegistry
 from proxy.snapshot.compile import compile_snapshot
@@ -78,13 +79,16 @@ def rig(
     filters: tuple[Plugin, ...] = (),
     classes: Any = None,
     watch: Watch | None = None,
+    flagged: tuple[Flags, Route] | None = None,
 ) -> tuple[Downstream, list[Upstream]]:
-    """A client connection, and one idle connection for each of two pools."""
+    """A client connection, and one idle connection for each of two pools; `flagged` has flags, and a first route."""
+    flags, first = (None, ()) if flagged is None else (flagged[0], flagged[1:])
     pools = (Pool("blue", (Endpoint("127.0.0.1:1"),)), Pool("green", (Endpoint("127.0.0.1:2"),)))
     document = Document(
         (ListenerPart("127.0.0.1:0"),),
         (Service("bench", pools, {"blue": 0.9, "green": 0.1}, timeouts=Timeouts(upstream_idle=1e9), watch=watch),),
-        (Route(service="bench", filters=filters),),
+        (*first, Route(service="bench", filters=filters)),
+        flags=flags,
     )
     registry = EndpointRegistry()
     snapshot = compile_snapshot(document, 1, registry, random.random, token=os.urandom, plugins=classes)
