@@ -44,7 +44,7 @@ async def test_request_is_logged_with_all_there_is_to_tell(
     assert (told["status"], told["sent"], told["attempts"], told["endpoint"]) == (200, 5, 1, back.address)
     assert (told["client"], told["user_agent"], told["reason"]) == ("127.0.0.1", "me", None)
     assert (told["service"], told["pool"]) == ("app", "only")
-    assert told["total"] >= told["first_byte"] > 0
+    assert told["total"] >= told["first_byte"] >= 0  # in whole milliseconds of the loop's clock
 
 
 async def test_what_was_no_request_is_logged_too(

@@ -1,5 +1,7 @@
 """A start that cannot succeed gives up and says why; the next one that can succeeds."""
 
+import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -29,3 +31,29 @@ async def test_process_that_dies_again_and_again_at_the_start_ends_the_proxy(
     proxy.spawn()
     await proxy.ready()
     assert await proxy.stop() == 0
+
+
+def _children(pid: int) -> set[str]:
+    with contextlib.suppress(OSError):
+        return set(Path(f"/proc/{pid}/task/{pid}/children").read_text().split())
+    return set()
+
+
+def _run(pids: set[str]) -> bool:
+    return any(Path(f"/proc/{pid}").exists() for pid in pids)
+
+
+async def test_start_with_a_bad_configuration_ends_with_all_its_processes(
+    launch_sluice: Callable[..., Any], tmp_path: Path
+) -> None:
+    proxy = launch_sluice(tmp_path, "services: nonsense\n", {})
+    found: set[str] = set()
+    while len(found) < 2 and proxy.process.poll() is None:  # the controller, and a worker that gets ready beside it
+        found |= _children(proxy.process.pid)
+    assert len(found) == 2
+    assert await proxy.ended() == 1
+    assert "a mapping belongs here" in proxy.output
+    assert "ERROR" not in proxy.output
+    async with asyncio.timeout(15):
+        while _run(found):
+            await asyncio.sleep(0.01)

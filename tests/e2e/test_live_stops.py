@@ -85,7 +85,7 @@ async def test_proxy_that_ends_under_load_loses_no_request_of_clients_that_never
 
 
 async def test_workers_that_become_fewer_lose_no_new_connection(live: Factory) -> None:
-    proxy = await live(workers=1)
+    proxy = await live(workers=1, extra="shutdown: {idle: 10s}")
     patrons = Patrons(proxy)
     text = proxy.text()
     async with asyncio.TaskGroup() as group:
@@ -104,7 +104,7 @@ async def test_workers_that_become_fewer_lose_no_new_connection(live: Factory) -
 
 
 async def test_workers_that_go_before_they_serve_lose_no_new_connection(live: Factory) -> None:
-    proxy = await live(workers=1)
+    proxy = await live(workers=1, extra="shutdown: {idle: 10s}")
     patrons = Patrons(proxy)
     text = proxy.text()
     async with asyncio.TaskGroup() as group:

@@ -81,6 +81,21 @@ async def test_workers_hear_of_what_the_others_granted(sluice: Factory, origin: 
         await client.close()
 
 
+async def test_workers_grant_no_less_than_a_burst_and_no_more_than_one_each(sluice: Factory, origin: Factory) -> None:
+    back = await origin()
+    proxy = await sluice(text(back.address, "rate_limit: {rate: 1/h, burst: 20, by: {header: x-key}}", "workers: 2\n"))
+
+    async def granted(client: Any, key: str) -> int:
+        return [(await client.ask(get("/", key))).status for _ in range(60)].count(200)
+
+    clients = [await proxy.connect() for _ in range(16)]  # the kernel spreads them over both
+    for key in ("a", "b"):
+        counts = await asyncio.gather(*(granted(client, key) for client in clients))
+        assert 20 <= sum(counts) <= 40
+    for client in clients:
+        await client.close()
+
+
 async def test_without_a_controller_each_worker_goes_by_itself(live: Factory) -> None:
     proxy = await live(workers=1, service="filters: [{rate_limit: {rate: 1/h, burst: 2}}]")
     controller = proxy.controller()
