@@ -243,7 +243,8 @@ async def test_wave_that_fails_one_in_ten_is_found_out_and_rolled_back(fleet: Fa
         assert view["reason"].startswith("blue updated fails ")
         assert ", blue as it was 0.0 % of " in view["reason"]
         assert "; by chance at any time so far less often than 1 in " in view["reason"]
-        assert (view["verdict"]["kind"], view["step"], view["alarm"]) == ("harm", 1, None)
+        assert (view["verdict"]["kind"], view["alarm"]) == ("harm", None)
+        assert view["step"] in (0, 1)  # the wave itself, where its last endpoint was proven a moment ago, or its bake
         assert sorted(found.updated()) == sorted(found.updated(rollback=True)) == sorted(updated)
         assert not set(old) & {told["endpoint"] for told in found.updates}
         assert await found.drained() == []
