@@ -68,7 +68,8 @@ $(LOCUST): pyproject.toml
 
 # Everything live in full, under the tests' own load: 200 reloads and flips, 50 endpoints, restarts, ends, rollouts. Shows its numbers.
 soak: $(STAMP)
-	SLUICE_SOAK=1 $(BIN)/pytest -rP tests/e2e/test_live_*.py tests/e2e/test_judged.py tests/e2e/test_rollouts.py tests/e2e/test_killed_controllers.py
+	SLUICE_SOAK=1 $(BIN)/pytest -rP tests/e2e/test_live_*.py tests/e2e/test_judged.py tests/e2e/test_rollouts.py tests/e2e/test_killed_controllers.py \
+	  tests/e2e/test_plugins.py tests/e2e/test_plugin_abuse.py
 
 # The compiled modules under AddressSanitizer: five minutes.
 asan: $(STAMP)

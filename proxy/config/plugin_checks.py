@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, fields
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -14,13 +15,15 @@ from proxy.config.problems import Place, Problem
 from proxy.config.tree import Mapping
 from proxy.filters.site import Classes
 from proxy.plugins.files import PluginFiles
-from proxy.plugins.library import made
+from proxy.plugins.library import PATIENCE, in_time, made
 from proxy.snapshot.document import PLUGIN, Document, Plugin
 
 if TYPE_CHECKING:
     from pydantic import TypeAdapter
 
 MAX_BYTES: Final = 4 * 1024 * 1024  # of all files together
+
+LATER: Final = "do in open() what takes long"
 
 Loader = Callable[[PluginFiles | None, tuple[str, ...]], Classes]
 """Loads classes, and so runs what users wrote."""
@@ -90,7 +93,11 @@ class _Check:
     def _options(self, adapter: "TypeAdapter[Any]", cls: type[Any], tree: Mapping) -> dict[str, Any] | None:
         options = tree.get("options", Mapping((tree.scalar("use") or tree).place))
         try:
-            found: dict[str, Any] = adapter.validate_python(options)
+            found: dict[str, Any] = in_time(partial(adapter.validate_python, options))
+        except TimeoutError:
+            place = (tree.scalar("use") or tree).place
+            self.problems.append(place.problem(f"it was still being made of its options after {PATIENCE:g} s", LATER))
+            return None
         except ValidationError as error:
             names = [each.name for each in fields(cls) if each.init]
             self.problems += diagnose(error, options, lambda _loc: names)

@@ -4,20 +4,25 @@ import importlib
 import inspect
 import sys
 import threading
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import Future
+from contextlib import suppress
 from dataclasses import fields, is_dataclass
+from functools import partial
 from importlib.machinery import ModuleSpec
 from types import ModuleType
-from typing import Any, Final, get_type_hints
+from typing import Any, Final, TypeVar, get_type_hints
 
 import msgspec
 
 from proxy.plugins.files import PluginFiles, is_package, split_use
 from proxy.plugins.watch import WATCH
 
+T = TypeVar("T")
+
 _ROOT: Final = "_sluice_plugins_"
 _HOOKS: Final = {"on_request": 2, "on_response": 2, "on_end": 1}
-PATIENCE: Final = 10.0  # seconds for an import
+PATIENCE: Final = 10.0  # seconds for an import, and to see whether a plug-in takes its options
 
 
 class _Loader:
@@ -107,9 +112,8 @@ class Library:
 
     def load_in_time(self, uses: Iterable[str]) -> None:
         """The same, in a thread that is not waited for longer than PATIENCE."""
-        thread = threading.Thread(target=self.load, args=(tuple(uses),), name="plug-ins", daemon=True)
-        thread.start()
-        thread.join(PATIENCE)
+        with suppress(TimeoutError):
+            in_time(partial(self.load, tuple(uses)))
 
     def _is_own(self, use: str) -> bool:
         return self.files is not None and use.partition(":")[0] in self.files.modules
@@ -148,6 +152,35 @@ def made(cls: type[Any], options: Mapping[str, Any]) -> Any:
     except BaseException as error:  # its __post_init__ is anybody's code, which may call sys.exit
         why = " ".join(f"{type(error).__name__}: {error}".split())
         raise ValueError(f"it cannot be made of its options: {why}") from error
+
+
+def in_time(work: Callable[[], T], patience: float = PATIENCE) -> T:
+    """What it returns or raises, from a thread; TimeoutError where it takes longer than `patience` (seconds).
+
+    It is then asked to end, so that what runs for ever does not hold a processor for ever.
+    """
+    done: Future[T] = Future()
+
+    def run() -> None:
+        try:
+            done.set_result(work())
+        except BaseException as error:  # noqa: BLE001 - for who waits
+            done.set_exception(error)
+
+    thread = threading.Thread(target=run, name="plug-ins", daemon=True)
+    thread.start()
+    try:
+        return done.result(patience)
+    finally:
+        if not done.done():
+            _end(thread)
+
+
+def _end(thread: threading.Thread) -> None:
+    """Raise SystemExit in it, which takes effect as soon as it runs Python's code."""
+    import ctypes  # noqa: PLC0415 - 1 MiB for who never needs it
+
+    ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread.ident or 0), ctypes.py_object(SystemExit))
 
 
 def loaded_library(files: PluginFiles | None, uses: Iterable[str]) -> Library:

@@ -320,7 +320,7 @@ class Master:
         for child in self.children:
             if child.role == "worker":
                 child.link.send(MASTER, say.Drain(closes=True))
-        self.loop.call_later((self.kept.shutdown if self.kept else 0.0) + PATIENCE, self._end_at_once, 0)
+        self.loop.call_later((self.kept.shutdown if self.kept else 0.0) + PATIENCE, self._end_late)
         self._go_on_stopping()
 
     def _go_on_stopping(self) -> None:
@@ -346,6 +346,11 @@ class Master:
     def _reopen(self) -> None:
         for child in self.children:
             child.link.send(MASTER, say.Signalled("reopen"))
+
+    def _end_late(self) -> None:
+        for child in self.children:
+            log.warning("%s %d does not end: killed", child.role, child.pid)
+        self._end_at_once(0)
 
     def _end_at_once(self, status: int) -> None:
         self.is_stopping = True

@@ -8,6 +8,7 @@ import resource
 import signal
 import socket
 import sys
+import threading
 from collections.abc import Callable, Coroutine
 from typing import Any
 
@@ -52,6 +53,13 @@ def run(loop: asyncio.AbstractEventLoop, work: Coroutine[Any, Any, None]) -> Non
     task.result()
 
 
+def end_in_time() -> None:
+    """All is done: end, although threads and tasks that a plug-in has left there may not."""
+    timer = threading.Timer(1.0, os._exit, (0,))
+    timer.daemon = True
+    timer.start()
+
+
 async def serve(channel: socket.socket) -> None:
     """Be a worker."""
     worker = Worker(asyncio.get_running_loop(), channel)
@@ -73,6 +81,7 @@ def main() -> int:
     raise_descriptor_limit()
     with asyncio.Runner(loop_factory=loop_factory()) as runner:
         run(runner.get_loop(), serve(channel))
+        end_in_time()
     return 0
 
 

@@ -9,7 +9,7 @@ from functools import partial
 from typing import Any, Final
 
 from proxy.plugins.host import Host
-from proxy.plugins.library import Library, forget
+from proxy.plugins.library import Library, forget, in_time
 from proxy.snapshot.compile import CompileError, Snapshot
 from proxy.snapshot.document import Document
 from proxy.telemetry.report import PluginReport
@@ -52,13 +52,15 @@ class Hosts:
     async def open_new(self, snapshot: Snapshot, before: Snapshot | None) -> None:
         """Open those of a generation to come; CompileError where one cannot be, and then none of the new ones is."""
         for host in _hosts(snapshot) - self._open:
+            limit = asyncio.timeout(PATIENCE)
             try:
-                async with asyncio.timeout(PATIENCE):
+                async with limit:
                     await _lived(host, "open")
             except Exception as error:
                 await self.close_unused(before)
-                why = " ".join(f"{type(error).__name__}: {error}".split())
-                raise CompileError([f"plug-in {host.name}: open() failed: {why}"]) from error
+                said = " ".join(f"{type(error).__name__}: {error}".split())
+                why = f"took longer than {PATIENCE:g} s" if limit.expired() else f"failed: {said}"
+                raise CompileError([f"plug-in {host.name}: open() {why}"]) from error
             host.is_open = True
             host.on_empty = partial(self._close_soon, host)
             self._open.add(host)
@@ -124,7 +126,7 @@ async def _lived(host: Host, what: str) -> None:
         if inspect.iscoroutinefunction(method):
             await method()
         else:
-            await asyncio.to_thread(method)
+            await asyncio.to_thread(in_time, method, PATIENCE + 1.0)  # we have gone on before
     except (Exception, asyncio.CancelledError):
         raise
     except BaseException as error:  # sys.exit and the like would end this worker

@@ -96,6 +96,30 @@ async def test_plug_in_that_cannot_be_made_or_opened_is_refused_and_what_was_the
     assert proxy.worker == worker
 
 
+NEVER = {
+    "def __post_init__": ("while True: pass", "it was still being made of its options after 10 s"),
+    "def open": ("time.sleep(3600)", "open() took longer than 10 s"),
+    "async def open": ("await asyncio.to_thread(time.sleep, 3600)", "open() took longer than 10 s"),
+}
+
+
+@pytest.mark.skipif("not __import__('os').environ.get('SLUICE_SOAK')", reason="takes 10 s; make soak runs it")
+@pytest.mark.parametrize("start", NEVER)
+async def test_plug_in_that_is_never_ready_is_refused_and_keeps_nothing_from_ending(
+    begun: Any, api: Any, folder: Path, start: str
+) -> None:
+    work, complaint = NEVER[start]
+    write(folder, f"@dataclass\nclass Bad:\n    {start}(self):\n        {work}\n    def on_request(self, *_): ...\n")
+    said = await api(begun)("POST", "/v1/reload")
+    assert said.status == 422
+    assert complaint in str(said.body)
+    write(folder, GOOD)
+    assert (await api(begun)("POST", "/v1/reload")).status == 200
+    assert (await begun.ask(get("/"))).body == b"good"
+    assert await begun.stop() == 0
+    assert "does not end" not in begun.output
+
+
 # -- what runs
 
 ABUSE = """
@@ -125,6 +149,10 @@ class Bad:
                 self.counters["nan"] = float("nan")
                 self.counters["text"] = "x"
                 self.counters["long" * (1 << 23)] = 1  # more than fits any message
+                return Reply(200, "good")
+            case "/thread":
+                threading.Thread(target=time.sleep, args=(3600,)).start()
+                asyncio.get_running_loop().run_in_executor(None, time.sleep, 3600)
                 return Reply(200, "good")
             case "/leak":
                 self.kept.append(asyncio.get_running_loop().create_task(self.never()))
@@ -247,6 +275,13 @@ async def test_tasks_that_never_end_keep_no_worker_from_ending(abused: Any) -> N
     for _ in range(3):
         assert (await proxy.ask(get("/leak"))).body == b"good"
     assert await proxy.stop() == 0
+
+
+async def test_threads_that_never_end_keep_no_worker_from_ending(abused: Any) -> None:
+    proxy, _ = await abused()
+    assert (await proxy.ask(get("/thread"))).body == b"good"
+    assert await proxy.stop() == 0
+    assert "does not end" not in proxy.output
 
 
 async def test_request_that_is_changed_after_its_hook_harms_no_other(abused: Any) -> None:

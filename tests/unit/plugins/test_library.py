@@ -1,13 +1,14 @@
 """Classes by `module:Class`: from files that came with a document, and installed ones."""
 
 import sys
+import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 import pytest
 
 from proxy.plugins.files import PluginFiles, split_use
-from proxy.plugins.library import Library, forget, is_of_plugin, loaded_library, made
+from proxy.plugins.library import Library, forget, in_time, is_of_plugin, loaded_library, made
 
 GOOD = """
 from dataclasses import dataclass
@@ -112,3 +113,31 @@ def test_options_that_do_not_fit_are_refused(options: dict[str, object], complai
 def test_use_that_names_no_class_is_refused(use: str) -> None:
     with pytest.raises(ValueError, match="write module:Class"):
         split_use(use)
+
+
+def test_work_that_never_ends_is_left_and_ended() -> None:
+    threads = []
+
+    def forever() -> None:
+        threads.append(threading.current_thread())
+        while True:
+            pass
+
+    with pytest.raises(TimeoutError):
+        in_time(forever, 0.01)
+    threads[0].join(10)
+    assert not threads[0].is_alive()
+
+
+@pytest.mark.parametrize("error", [ValueError("no"), SystemExit(3), KeyboardInterrupt()])
+def test_work_that_raises_raises_where_it_is_waited_for(error: BaseException) -> None:
+    def work() -> None:
+        raise error
+
+    with pytest.raises(type(error)) as caught:
+        in_time(work)
+    assert caught.value is error
+
+
+def test_work_that_is_done_in_time_returns() -> None:
+    assert in_time(lambda: 3) == 3
