@@ -290,11 +290,14 @@ class Sluice:
 
     async def ready(self) -> None:
         """Wait until it says so; fail where it ends instead."""
-        async with asyncio.timeout(DEADLINE):
-            while await self.admin("/readyz") != 200:
-                if self.process.poll() is not None:
-                    pytest.fail(f"sluice ended with {self.process.returncode}:\n{self.output}")
-                await asyncio.sleep(0.02)
+        try:
+            async with asyncio.timeout(DEADLINE):
+                while await self.admin("/readyz") != 200:
+                    if self.process.poll() is not None:
+                        pytest.fail(f"sluice ended with {self.process.returncode}:\n{self.output}")
+                    await asyncio.sleep(0.02)
+        except TimeoutError:
+            pytest.fail(f"sluice {self.process.pid} is not ready after {DEADLINE:g} s:\n{self.output}\n{_processes()}")
 
     @property
     def url(self) -> str:
@@ -362,6 +365,13 @@ class Sluice:
             self.process.kill()
             self.process.wait()
             raise
+
+
+def _processes() -> str:
+    """What runs on this machine, and where it waits."""
+    return subprocess.run(
+        ["/bin/ps", "-eo", "pid,ppid,stat,wchan:20,time,args"], check=False, capture_output=True, text=True
+    ).stdout
 
 
 _given: set[int] = set()
