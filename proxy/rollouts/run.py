@@ -227,10 +227,11 @@ def _stepped(run: Run, plan: Plan, sight: Sight) -> tuple[Run, tuple[Act, ...]]:
         results=run.results,
     )
     match step.look(moment):
-        case Next():
-            return _finished(run, plan, sight), ()
-        case Pause(reason):
-            return _to(run, "halt", reason, sight.wall), ()
+        case Next(acts):
+            return _finished(run, plan, sight), acts
+        case Pause(reason, acts, anew):
+            run = replace(run, in_step=0.0, results={} if anew else run.results)
+            return _to(run, "halt", reason, sight.wall), acts
         case Abort(reason):
             return _to(run, "fail_at_once", reason, sight.wall), ()
         case Stay(text, done, acts):

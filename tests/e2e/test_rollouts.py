@@ -167,6 +167,19 @@ async def test_blue_green_waits_for_a_person_and_flips(shop: Factory) -> None:
     assert await found.split() == {"canary": 100}  # an override like any other
 
 
+async def test_mirror_compares_copies_with_the_requests(shop: Factory) -> None:
+    mirrored = await shop("[{mirror: 1s}, {approve: {}}]")
+    mirrored.canary.nth = 2
+    async with mirrored.traffic():
+        await mirrored.verb("start")
+        paused = await mirrored.state("paused")
+        assert "copies failed" in paused["reason"]
+        mirrored.canary.nth = 0
+        await mirrored.verb("resume")
+        await mirrored.until(lambda view: view["step"] == 1)
+    assert (await mirrored.live.status())["traffic"]["mirrors"] == []
+
+
 async def test_split_by_hand_pauses_and_resume_takes_the_wheel_again(shop: Factory) -> None:
     found = await shop("[{split: 10%}, {bake: 1h}]")
     await found.verb("start")
