@@ -27,6 +27,10 @@ class Mirror:
     worse_by: Share = 0.01
     otherwise: Literal["pause", "abort"] = "pause"
 
+    def __post_init__(self) -> None:
+        if not self.share:
+            raise ValueError("there is nothing to compare; copy a share like 100%")
+
     def begin(self) -> tuple[Act, ...]:
         return (Job(_BEFORE, "mirrored", {}), MirrorTo(self.share))
 
