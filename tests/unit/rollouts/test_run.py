@@ -137,6 +137,26 @@ def test_harm_with_stable_down_stays_where_traffic_is_answered() -> None:
     assert world.pass_by(1).state == "aborted"  # harm stays found
 
 
+def test_step_that_aborts_takes_the_traffic_back_as_harm_does() -> None:
+    steps = (Split(0.4), Approve(timeout=5.0, otherwise="abort"))
+    at_once, gradual, nowhere = World(plan(*steps)), World(plan(*steps, gradual=10.0)), World(plan(*steps))
+    assert at_once.pass_by(7).state == "aborted"
+    assert gradual.pass_by(7).state == "aborting"
+    assert gradual.pass_by(10).state == "aborted"
+    assert gradual.splits == sorted(gradual.splits, reverse=True)
+    assert nowhere.pass_by(7, stable_is_down=True).state == "paused"
+    assert nowhere.run.reason == "stable_down"
+    nowhere.run = signalled(nowhere.run, "resume", "", 8.0)
+    assert nowhere.pass_by(1).state == "aborted"
+
+
+def test_smoke_test_that_fails_before_any_traffic_has_nothing_to_take_back() -> None:
+    world = World(plan(Smoke(), Split(1.0), gradual=10.0))
+    world.pass_by(1)
+    world.run = with_result(world.run, "smoke", Result(ok=False, text="503, not 200"))
+    assert world.pass_by(1, stable_is_down=True).state == "aborted"
+
+
 def test_dead_candidate_is_given_up() -> None:
     world = World(plan(Split(0.1), Bake(time=500.0)))
     world.pass_by(3)
