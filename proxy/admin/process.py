@@ -7,7 +7,7 @@ from aiohttp import web
 from proxy.admin.operation import Call, Nothing
 from proxy.control.control import Control
 from proxy.control.shown import overrides, traffic
-from proxy.control.views import CheckView, DiffView, ReloadView, StatusView, WorkerStatus
+from proxy.control.views import CheckView, DiffView, OverrideView, ReloadView, StatusView, WorkerStatus
 from proxy.core.version import version
 from proxy.http1.parser import BUILD
 
@@ -36,7 +36,7 @@ async def status(call: Call) -> StatusView:
         uptime=proxy.uptime,
         reloads=proxy.reloads,
         problems=proxy.problems(),
-        overrides=tuple(overrides(control.state, proxy.conceal)),
+        overrides=_overrides(call),
         config=proxy.config,
         traffic=traffic(reports),
     )
@@ -49,7 +49,12 @@ async def config(call: Call) -> dict[str, Any]:
 
 async def diff(call: Call) -> DiffView:
     """How that differs from the file."""
-    return DiffView(tuple(overrides(call.control.state, call.proxy.conceal)))
+    return DiffView(_overrides(call))
+
+
+def _overrides(call: Call) -> tuple[OverrideView, ...]:
+    written = {service.name: service.split for service in call.control.file.services}
+    return tuple(overrides(call.control.state, written, call.proxy.conceal))
 
 
 async def check(call: Call) -> CheckView:

@@ -89,6 +89,11 @@ def override(each: Json) -> str:
         return f"split of {where}: {shares(ordered)} (the file: {shares(file)})"
     if each["field"] == "flag":
         return f"flag {each['flag']}: {flag_override(each['value'])}"
+    if each["field"] == "route":
+        carried = ", ".join(f"{name}: {value}" for match in each["value"].values() for name, value in match.items())
+        return f"requests of {each['service']} with {carried} go to {each['pool']}"
+    if each["field"] == "mirror":
+        return f"{each['value'] * 100:g} % of the requests of {each['service']} are copied to {each['pool']}"
     if each["field"] == "drain":
         return f"drain of {where}"
     now = _set_to(each["value"], is_backup=each.get("backup", False))
@@ -116,7 +121,8 @@ def event(each: Json) -> str:
     when = datetime.fromtimestamp(each["at"], UTC).strftime("%Y-%m-%d %H:%M:%SZ")
     what = " ".join(filter(None, (each["kind"], each["service"])))
     change = _change(each["before"], each["after"])
-    details = "; ".join(filter(None, (change, each["text"], each["reason"] and f"because {each['reason']}")))
+    why = each["reason"] if each["reason"] and not each["text"].endswith(each["reason"]) else ""
+    details = "; ".join(filter(None, (change, each["text"], why and f"because {why}")))
     return f"{when} #{each['id']} {what} by {each['by']}{f': {details}' if details else ''}"
 
 

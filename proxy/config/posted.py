@@ -8,7 +8,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from proxy.config.diagnosis import diagnose
 from proxy.config.problems import Place
-from proxy.config.rollout_checks import key_problems
+from proxy.config.rollout_checks import key_problems, unroutable
 from proxy.config.rollouts import Rollout, to_spec
 from proxy.config.schema import known_keys
 from proxy.config.tree import Mapping, Scalar, Sequence, Tree
@@ -50,7 +50,8 @@ def _step_problems(spec: RolloutSpec) -> Iterator[str]:
     if spec.strategy.options.get("update", {}).get("command"):
         yield "$.strategy: commands run only from the file; use update: {hook: …} here"
     try:
-        yield from (f"$.steps[{position}]: {text}" for position, text in unsafe(planned_steps(spec)))
+        planned = planned_steps(spec)
+        yield from (f"$.steps[{position}]: {text}" for position, text in (*unsafe(planned), *unroutable(planned)))
     except ValueError as error:
         yield f"$.steps: {error}"
 

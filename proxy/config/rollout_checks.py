@@ -1,6 +1,6 @@
 """Rollouts: what they name must exist, and their steps must be able to come to something where they stand."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,9 +11,13 @@ from proxy.config.addresses import Address, parse_endpoint
 from proxy.config.diagnosis import nearest
 from proxy.config.problems import Place, Problem, WrongError
 from proxy.config.tree import Mapping, Scalar, Tree, shown
+from proxy.core.registry import BadOptionsError
+from proxy.core.url import is_url
 from proxy.rollouts.flag_fit import unfit_flags
 from proxy.rollouts.planning import LIVE, OTHER, planned_steps, rolling_problem, unsafe
 from proxy.rollouts.spec import RolloutSpec
+from proxy.rollouts.step import RouteTo, Step
+from proxy.routing.matches import MATCHES
 from proxy.snapshot.document import Document
 
 if TYPE_CHECKING:
@@ -41,7 +45,8 @@ def step_problems(specs: tuple[RolloutSpec, ...], root: Mapping) -> Iterator[Pro
             yield written.keys_[rolling[0]].place.problem(str(wrong), wrong.hint)
         place = written.keys_["strategy"].place if "strategy" in written else written.place
         try:
-            found = list(unsafe(planned_steps(spec)))
+            planned = planned_steps(spec)
+            found = [*unsafe(planned), *unroutable(planned)]
         except ValueError as error:
             wrong = WrongError.of(error)
             yield place.problem(str(wrong), wrong.hint)
@@ -114,20 +119,41 @@ def key_problems(rollout: Mapping) -> Iterator[Problem]:
         yield rollout.keys_["steps"].place.problem("there are no steps", "leave the key out for the strategy's")
     for key in _URLS:
         url = rollout.section("hooks").scalar(key)
-        if url is not None and not url.startswith(("http://", "https://")):
-            yield url.place.problem(f"{shown(url)} is not a URL", "it begins with http:// or https://")
+        if url is not None and not is_url(url):
+            yield url.place.problem(f"{shown(url)} is not a URL", "it begins with http:// or https:// and has a host")
 
 
 def _hook_problems(rollout: Mapping, homes: list[Bound]) -> Iterator[Problem]:
     """Hooks that lead to our own admin, as far as their URLs say so themselves."""
     update = rollout.section("strategy").section("rolling").section("update")
-    hooks = (*(rollout.section("hooks").scalar(key) for key in _URLS), update.scalar("hook"))
+    hooks = (
+        *(rollout.section("hooks").scalar(key) for key in _URLS),
+        *map(_asked, rollout.sequence("steps")),
+        update.scalar("hook"),
+    )
     for url in (each for each in hooks if each is not None):
         address = _address_in(url)
         own = next((own for own in homes if address is not None and address.reaches(own.address)), None)
         if own is not None:
             what = f"{shown(url)} leads back to ourselves: {own.what} listens there"
             yield url.place.problem(what, "a hook is another program's; name its address")
+
+
+def _asked(step: Tree) -> Scalar | None:
+    """The URL of a step that asks a hook."""
+    if not isinstance(step, Mapping):
+        return None
+    return step.scalar("hook") or step.section("hook").scalar("url")
+
+
+def unroutable(steps: Sequence[Step]) -> Iterator[tuple[int, str]]:
+    """Steps that send requests to the candidate by what no route can match, by position, with what is wrong."""
+    for position, step in enumerate(steps):
+        for kind, value in (each for act in step.begin() if isinstance(act, RouteTo) for each in act.match.items()):
+            try:
+                MATCHES.build(kind, {"value": value})
+            except BadOptionsError as error:
+                yield position, str(error)
 
 
 def _address_in(url: str) -> Address | None:

@@ -77,11 +77,10 @@ class JobRunner:
         endpoints = next(pool.endpoints for pool in service.pools if pool.name == plan.candidate)
         if not endpoints:
             return Result(ok=False, text=f"{plan.candidate} has no endpoint")
-        for endpoint in endpoints:
-            for _ in range(options["count"]):
-                wrong = await _smoke_test(endpoint, options)
-                if wrong:
-                    return Result(ok=False, text=f"{endpoint.address}: {wrong}")
+        found = await asyncio.gather(*(_smoke_tests(endpoint, options) for endpoint in endpoints))
+        wrong = next(filter(None, found), "")
+        if wrong:
+            return Result(ok=False, text=wrong)
         number = options["count"] * len(endpoints)
         return Result(ok=True, text=f"{number} request{'s' if number > 1 else ''} answered as they should be")
 
@@ -117,6 +116,15 @@ class JobRunner:
             "bad_copies": float(totals.shadow.requests[0] + totals.shadow.requests[5]),
         }
         return Result(ok=True, text=f"{numbers['copies']:.0f} copies so far", numbers=numbers)
+
+
+async def _smoke_tests(endpoint: Endpoint, options: Mapping[str, Any]) -> str:
+    """What is wrong with an endpoint, one request after the other; empty where nothing is."""
+    for _ in range(options["count"]):
+        wrong = await _smoke_test(endpoint, options)
+        if wrong:
+            return f"{endpoint.address}: {wrong}"
+    return ""
 
 
 async def _smoke_test(endpoint: Endpoint, options: Mapping[str, Any]) -> str:

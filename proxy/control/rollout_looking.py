@@ -71,7 +71,8 @@ class Looking:
         run = live.run
         if run.step > step and run.state == "running":
             self._telling.note(live, "step", f"step {run.step} of {len(live.plan.steps)} done")
-        kind, key = run.verdict.kind, f"{run.stage} {run.verdict.kind} {run.verdict.only_pauses}"
+        kind = run.verdict.kind
+        key = kind if run.harmed else f"{run.stage} {kind} {run.verdict.only_pauses}"  # harm is pinned: told once
         if kind != "not_yet" and key not in run.told:
             live.run = noted(replace(run, told=(*run.told, key)), run.verdict.sentence, self._stage.clock.wall())
             self._telling.note(live, "verdict", f"{kind}: {run.verdict.sentence}")

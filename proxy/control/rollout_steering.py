@@ -14,6 +14,7 @@ from proxy.control.rollout_keeping import Live
 from proxy.control.rollout_stage import Stage, replace_who
 from proxy.control.rollout_telling import Telling
 from proxy.control.state import Course, HeldFlag, Shares, same_shares
+from proxy.core.units import format_share
 from proxy.flags.spec import FlagOverride
 from proxy.rollouts.plan import Plan
 from proxy.rollouts.run import ended, halted, noted
@@ -45,17 +46,21 @@ class Wheel:
         routes = {each: plugins for each, plugins in course.routes.items() if each != name}
         if matches:
             routes[name] = tuple(Plugin(kind, {"value": value}) for kind, value in matches.items())
-        await self._steer(live, replace(course, routes=routes))
+        await self._set_up(live, replace(course, routes=routes))
 
     async def mirror(self, live: Live, share: float, options: Mapping[str, Any]) -> None:
         mirror = Plugin("mirror", {"pool": live.plan.candidate, "share": share, **options}) if share else None
-        await self._steer(live, replace(self.course(live), mirror=mirror))
+        await self._set_up(live, replace(self.course(live), mirror=mirror))
 
     async def set_flag(self, live: Live, key: str, override: FlagOverride, who: Who) -> None:
         await self._control.ramp_flag(live.plan.service, key, override, who)
 
-    async def _steer(self, live: Live, course: Course) -> None:
+    async def _set_up(self, live: Live, course: Course) -> None:
+        before = self.course(live)
         await self._control.steer(live.plan.service, Steering(course), self.telling.name(live))
+        for said, was, now in (("route", before.routes, course.routes), ("mirror", before.mirror, course.mirror)):
+            if was != now:
+                self.telling.note(live, said, set_up(live.plan, course))
 
     def course(self, live: Live) -> Course:
         plan = live.plan
@@ -153,6 +158,19 @@ class Wheel:
             await self._control.steer(service, Steering(None), who)
         log.error("%s: %s", service, text)
         self._control.note("rollout_lost", who, service=service, text=text)
+
+
+def set_up(plan: Plan, course: Course) -> str:
+    """What goes to the candidate besides its share, in words."""
+    carried = [
+        f"{name}: {value}"
+        for matches in course.routes.values()
+        for each in matches
+        for name, value in each.options["value"].items()
+    ]
+    routed = [f"requests with {', '.join(carried)}"] if carried else []
+    copied = [f"copies of {format_share(course.mirror.options['share'])} of the requests"] if course.mirror else []
+    return f"{' and '.join((*routed, *copied)) or 'nothing'} to {plan.candidate} besides its share"
 
 
 def shares_at(plan: Plan, share: float) -> Shares:

@@ -4,7 +4,7 @@ The workers' numbers are summed. Whether something is drained is not a worker's 
 empty and nothing runs on it in any of them.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import groupby
 from operator import attrgetter, itemgetter
 from typing import Final
@@ -12,7 +12,7 @@ from typing import Final
 from msgspec import to_builtins
 from msgspec.structs import replace
 
-from proxy.control.state import State
+from proxy.control.state import Shares, State, same_shares
 from proxy.control.views import (
     EndpointStateName,
     EndpointView,
@@ -118,10 +118,22 @@ def _runs(report: EndpointReport) -> bool:
     return bool(report.in_flight or report.tunnels)
 
 
-def overrides(state: State, conceal: Callable[[str], str]) -> Iterator[OverrideView]:
-    """Everything that differs from the file because somebody said so. `conceal` masks an address that is secret."""
+def overrides(state: State, file: Mapping[str, Shares], conceal: Callable[[str], str]) -> Iterator[OverrideView]:
+    """Everything that differs from the file because somebody said so.
+
+    `file` has the splits as they are written now: a rollout keeps its own while that is edited. `conceal` masks what is
+    secret.
+    """
     for name, split in state.splits.items():
-        yield OverrideView(name, "split", per_cent(split.file), per_cent(split.value))
+        written = file.get(name, split.file)
+        if not same_shares(written, split.value):
+            yield OverrideView(name, "split", per_cent(written), per_cent(split.value))
+    for name, course in state.courses.items():
+        for matches in course.routes.values():
+            wanted = {each.kind: _concealed(each.options["value"], conceal) for each in matches}
+            yield OverrideView(name, "route", None, wanted, course.candidate)
+        if course.mirror is not None:
+            yield OverrideView(name, "mirror", None, course.mirror.options["share"], course.candidate)
     for each in state.endpoints:
         where = conceal(each.address)
         yield OverrideView(
@@ -133,6 +145,10 @@ def overrides(state: State, conceal: Callable[[str], str]) -> Iterator[OverrideV
         yield OverrideView(drain.service, "drain", None, value, drain.pool, address)
     for key, flag in state.flags.items():
         yield OverrideView("", "flag", None, to_builtins(flag.value), flag=key)
+
+
+def _concealed(named: Mapping[str, str], conceal: Callable[[str], str]) -> dict[str, str]:
+    return {name: conceal(value) for name, value in named.items()}
 
 
 def traffic(reports: Sequence[WorkerReport]) -> Traffic:

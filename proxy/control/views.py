@@ -69,11 +69,14 @@ class WorkerStatus(Struct, frozen=True):
 class OverrideView(Struct, frozen=True):
     """Something that differs from the file because somebody said so. `field` is split, endpoint, drain or flag.
 
+    Or what a rollout has set up for its time: a route, whose `value` are the matches by their kind, and a mirror, whose
+    `value` is the share that is copied; both lead to `pool`.
+
     An endpoint's `file` and `value` are weights; `backup` and `file_backup` are whether it is one.
     """
 
     service: str
-    field: Literal["split", "endpoint", "drain", "flag"]
+    field: Literal["split", "endpoint", "drain", "flag", "route", "mirror"]
     file: Any
     value: Any
     pool: str | None = None

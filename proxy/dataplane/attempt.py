@@ -119,7 +119,10 @@ def begin_attempt(exchange: "Exchange", fresh: bool = False) -> None:  # noqa: F
             return
         sighting = seen(exchange)
         if sighting is not None:
-            (sighting.forget if found[0] is pool else sighting.turned_away)()  # panic, the other cohort; or elsewhere
+            service = exchange.route.service
+            is_stranded = service is not None and service.strands(pool)
+            # Panic, the other cohort; or elsewhere, but for a candidate's sake.
+            (sighting.forget if found[0] is pool and not is_stranded else sighting.turned_away)()
         pool, endpoint = found
         exchange.pool = pool
     shared = pool.shared

@@ -13,7 +13,9 @@ from proxy.rollouts.judging import Judging
 from proxy.rollouts.plan import Hooks, Plan
 from proxy.rollouts.spec import RolloutSpec
 from proxy.rollouts.step import STEPS, SetSplit, Step
+from proxy.rollouts.steps.analyze import Analyze
 from proxy.rollouts.steps.bake import Bake
+from proxy.rollouts.steps.drain import Drain
 from proxy.rollouts.steps.wave import Wave
 from proxy.rollouts.strategies.rolling import Rolling
 from proxy.rollouts.strategy import STRATEGIES
@@ -73,8 +75,20 @@ def unsafe(steps: Sequence[Step], *, is_rolling: bool = False) -> Iterator[tuple
         for act in step.begin():
             share = act.share if isinstance(act, SetSplit) else share
         share = getattr(step, "LEAVES", share)
-        if isinstance(step, Bake) and step.until == "safe" and not 0 < share < 1:
-            yield position, "`until: safe` compares the two, so both need traffic; split between 0 and 100 % before it"
+        wrong = _out_of_place(step, share)
+        if wrong:
+            yield position, wrong
+
+
+def _out_of_place(step: Step, share: float) -> str:
+    """Why a step cannot come to anything at this share of the candidate's; empty where it can."""
+    if isinstance(step, Bake) and step.until == "safe" and not 0 < share < 1:
+        return "`until: safe` compares the two, so both need traffic; split between 0 and 100 % before it"
+    if isinstance(step, Analyze) and not 0 < share < 1:
+        return "analyze compares the two, so both need traffic; split between 0 and 100 % before it"
+    if isinstance(step, Drain) and share < 1:
+        return "stable still has traffic, so it cannot be drained; split 100% or flip before it"
+    return ""
 
 
 def made(

@@ -169,8 +169,7 @@ def _stopped(run: Run, plan: Plan, sight: Sight) -> Run | None:
     if run.harmed:
         if sight.stable_is_down:
             return to(run, "halt", "stable_down") if run.reason != "stable_down" else None
-        event: Event = "fail" if plan.gradual and not run.verdict.at_once and not sight.foreign else "fail_at_once"
-        return replace(to(run, event, run.verdict.sentence), taken_from=run.share, taking_back=0.0)
+        return _taken_back(run, plan, sight, run.verdict.sentence, at_once=run.verdict.at_once)
     if run.dead_for >= DEAD_AFTER:
         if sight.stable_is_down:
             return to(run, "halt", "stable_down") if run.reason != "stable_down" else None
@@ -182,6 +181,13 @@ def _stopped(run: Run, plan: Plan, sight: Sight) -> Run | None:
     if run.verdict.only_pauses and not run.waived:
         return to(run, "halt", run.verdict.sentence)
     return None
+
+
+def _taken_back(run: Run, plan: Plan, sight: Sight, reason: str, *, at_once: bool) -> Run:
+    """The run as its traffic is taken back by ourselves: as `on_abort` wants it, unless that cannot wait."""
+    gradually = plan.gradual and run.share and not at_once and not sight.foreign
+    event: Event = "fail" if gradually else "fail_at_once"
+    return replace(_to(run, event, reason, sight.wall), taken_from=run.share, taking_back=0.0)
 
 
 def _dead(run: Run, sight: Sight) -> Run:
@@ -227,12 +233,15 @@ def _stepped(run: Run, plan: Plan, sight: Sight) -> tuple[Run, tuple[Act, ...]]:
         results=run.results,
     )
     match step.look(moment):
-        case Next():
-            return _finished(run, plan, sight), ()
-        case Pause(reason):
-            return _to(run, "halt", reason, sight.wall), ()
+        case Next(acts):
+            return _finished(run, plan, sight), acts
+        case Pause(reason, acts, anew):
+            run = replace(run, in_step=0.0, results={} if anew else run.results)
+            return _to(run, "halt", reason, sight.wall), acts
         case Abort(reason):
-            return _to(run, "fail_at_once", reason, sight.wall), ()
+            if sight.stable_is_down and run.share and not plan.is_rolling:
+                return _to(noted(run, reason, sight.wall), "halt", "stable_down", sight.wall), ()
+            return _taken_back(run, plan, sight, reason, at_once=False), ()
         case Stay(text, done, acts):
             return _performing(replace(run, doing=text, done=done), acts)
 

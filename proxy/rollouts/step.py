@@ -114,14 +114,21 @@ class Stay:
 
 @dataclass(frozen=True, slots=True)
 class Next:
-    """The step has ended well."""
+    """The step has ended well; `acts` are performed on the way out."""
+
+    acts: tuple[Act, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Pause:
-    """A person has to decide; resume looks at the step again, promote goes past it."""
+    """A person has to decide: resume gives the step its time once more, promote goes past it.
+
+    What its jobs have brought so far stays, unless it is to be done `anew`. `acts` are performed before.
+    """
 
     reason: str
+    acts: tuple[Act, ...] = ()
+    anew: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -180,8 +180,8 @@ class Service:
     def endpoint(self, pool: Pool, facts: Facts, tried: tuple[Endpoint, ...] = ()) -> Found | None:
         """Where a request of this pool goes, rather than to what was `tried`; None where nothing can take it.
 
-        A usable endpoint of the pool; else of the service's other pools that have weight, in proportion; else any
-        proven endpoint that nobody has taken out.
+        A usable endpoint of the pool; else of the service's other pools that have weight, in proportion, but not of a
+        rollout's candidate for stable's; else any proven endpoint that nobody has taken out.
         """
         endpoint = pool.pick(facts, tried)
         if endpoint is not None:
@@ -195,6 +195,11 @@ class Service:
             return pool, endpoint
         found = _panic_in(pool, facts, tried)
         return self.endpoint(pool, facts, tried) if found is None and otherwise else found
+
+    def strands(self, pool: Pool) -> bool:
+        """Is what this pool cannot take kept from a candidate that could? Then that is a failure of its own."""
+        candidate = self.pools.get(self._kept_from(pool) or "")
+        return candidate is not None and bool(candidate.usable)
 
     def _follow(self, cookie: SessionCookie, facts: Facts, now: float) -> Stay:
         shown = cookie.read(facts)
@@ -218,7 +223,8 @@ class Service:
         return pool.bound(identity) if self._keeps_endpoint else pool
 
     def _spill(self, pool: Pool, facts: Facts, tried: tuple[Endpoint, ...]) -> Found | None:
-        others = [(other, share) for other, share in self._others(pool) if other.usable]
+        kept_from = self._kept_from(pool)
+        others = [(other, share) for other, share in self._others(pool) if other.usable and other.name != kept_from]
         drawn = self._chance() * sum(share for _, share in others) if others else 0.0
         for other, share in others:
             drawn -= share
@@ -227,6 +233,13 @@ class Service:
                 pool.shared.counters.spilled += 1
                 return other, endpoint
         return None
+
+    def _kept_from(self, pool: Pool) -> str | None:
+        """Where nothing of this pool spills to: what fails at stable must not fall on the few of a candidate."""
+        watched = self.watched
+        if watched is None or watched.is_rolling or watched.ways[0] != pool.name:
+            return None
+        return watched.ways[1]
 
     def _panic(self, pool: Pool, facts: Facts, tried: tuple[Endpoint, ...]) -> Found | None:
         pools = (pool, *(other for other, _ in self._others(pool)))

@@ -179,15 +179,16 @@ class Watched:
 
     `by_length` are the numbers of the thresholds, the shortest first. `since` is wall time: where sessions are held,
     only those that a pool took after that count. `make` makes a cell for a name and a share; `is_rolling` where a pool
-    is updated in place, whose cohorts have a cell for each share.
+    is updated in place, whose cohorts have a cell for each share. `ways` are stable and candidate.
     """
 
-    __slots__ = ("_cohorts", "_make", "by_length", "cells", "is_bad", "is_rolling", "since", "thresholds")
+    __slots__ = ("_cohorts", "_make", "by_length", "cells", "is_bad", "is_rolling", "since", "thresholds", "ways")
 
     def __init__(self, watch: Watch, make: Callable[[str, int | None], Cell]) -> None:
         self._make = make
         self._cohorts: dict[tuple[bool, int], Cell] = {}
         self.is_rolling = watch.is_rolling
+        self.ways = (watch.stable, watch.candidate)
         self.cells: Mapping[str, Cell] = (
             {} if watch.is_rolling else {pool: make(pool, None) for pool in (watch.stable, watch.candidate)}
         )

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from tests.conftest import read_message
 from tests.e2e.live import Live
 
 Factory = Callable[..., Awaitable[Any]]
@@ -165,6 +166,41 @@ async def test_blue_green_waits_for_a_person_and_flips(shop: Factory) -> None:
     found.live.write(found.live.text().replace("split: {blue: 100, canary: 0}", "split: {blue: 100, canary: 0.0}"))
     assert (await found.live.call("POST", "/v1/reload"))[0] == 200
     assert await found.split() == {"canary": 100}  # an override like any other
+
+
+async def test_smoke_asks_all_endpoints_side_by_side(sluice: Factory, origin: Factory) -> None:
+    asked = asyncio.Barrier(2)
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await read_message(reader)
+        await asked.wait()
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+        await writer.drain()
+
+    stable, one, other = await origin(), await origin(serve=serve), await origin(serve=serve)
+    pools = (
+        f"{{blue: {{endpoints: ['{stable.address}']}}, canary: {{endpoints: ['{one.address}', '{other.address}']}}}}"
+    )
+    proxy = await sluice(
+        f"services: {{shop: {{pools: {pools}, split: {{blue: 1, canary: 0}}}}}}\nroutes: [{{service: shop}}]\n"
+        "rollouts: {r: {service: shop, steps: [{smoke: {path: /, count: 2, timeout: 10s}}]}}\n"
+    )
+    found = Shop(proxy, Colour("blue"), Colour("canary"))
+    assert (await found.verb("start"))[0] == 200
+    assert "4 requests answered" in (await found.state("succeeded", "aborted"))["log"][1]["text"]
+
+
+async def test_mirror_compares_copies_with_the_requests(shop: Factory) -> None:
+    mirrored = await shop("[{mirror: 1s}, {approve: {}}]")
+    mirrored.canary.nth = 2
+    async with mirrored.traffic():
+        await mirrored.verb("start")
+        paused = await mirrored.state("paused")
+        assert "copies failed" in paused["reason"]
+        mirrored.canary.nth = 0
+        await mirrored.verb("resume")
+        await mirrored.until(lambda view: view["step"] == 1)
+    assert (await mirrored.live.status())["traffic"]["mirrors"] == []
 
 
 async def test_split_by_hand_pauses_and_resume_takes_the_wheel_again(shop: Factory) -> None:

@@ -1,10 +1,10 @@
 """Step `hook`."""
 
-import re
 from dataclasses import asdict, dataclass
 from typing import ClassVar
 
 from proxy.core.units import Seconds
+from proxy.core.url import is_url
 from proxy.rollouts.step import STEPS, Act, Answer, Job, Moment, Next, Otherwise, Stay, otherwise
 
 
@@ -21,7 +21,7 @@ class Hook:
     otherwise: Otherwise = "pause"
 
     def __post_init__(self) -> None:
-        if not re.fullmatch(r"https?://[^\s/?#]+[!-~]*", self.url):
+        if not is_url(self.url):
             raise ValueError("a hook is a URL; write it like https://ci.example.com/gate")
         if not 0 <= self.retries <= 6:
             raise ValueError("a hook is tried again 0 to 6 times")

@@ -10,6 +10,8 @@ from proxy.core.units import Seconds
 from proxy.rollouts.step import STEPS, Abort, Act, Answer, Job, Moment, Next, Pause, Stay
 
 _MOST: Final = 1_000
+_PATH: Final = re.compile(r"/[!-~]*")
+_FIELD: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+: [^\x00-\x08\x0a-\x1f\x7f]*")  # RFC 9110 §5
 _METHOD: Final = re.compile(r"[A-Z][A-Z-]{0,31}")
 
 
@@ -37,10 +39,13 @@ class Smoke:
     otherwise: Literal["pause", "abort"] = "abort"
 
     def __post_init__(self) -> None:
-        if not self.path.startswith("/"):
-            raise ValueError("a path begins with a slash, like /healthz")
+        if not _PATH.fullmatch(self.path):
+            raise ValueError("a path begins with a slash and has no spaces, like /healthz")
         if not _METHOD.fullmatch(self.method):
             raise ValueError(f"{self.method!r} is not a method; write it like GET")
+        for name, value in self.headers.items():
+            if not _FIELD.fullmatch(f"{name}: {value}"):
+                raise ValueError(f"{name!r} cannot be sent as a header; write it like x-tester: one")
         if not 1 <= self.count <= _MOST:
             raise ValueError(f"count is 1 to {_MOST} requests to each endpoint")
         if self.body is not None:

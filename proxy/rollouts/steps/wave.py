@@ -4,14 +4,13 @@ import re
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Final, Literal
-from urllib.parse import urlsplit
 
 from proxy.core.units import Seconds
+from proxy.core.url import is_url
 from proxy.rollouts.step import STEPS, Abort, Act, Answer, Job, Moment, Next, Pause, Result, SetSplit, Stay
 from proxy.rollouts.waves import Amount, amount_of
 
 _SHOWN: Final = 8  # endpoints of a wave, in words
-_URL: Final = re.compile(r"https?://[^\s/?#]+[!-~]*")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,7 +24,7 @@ class Update:
     def __post_init__(self) -> None:
         if (self.hook is None) == (not self.command):
             raise ValueError("an update is a hook or a command; write hook: https://ci.example.com/update, for example")
-        if self.hook is not None and not _is_url(self.hook):
+        if self.hook is not None and not is_url(self.hook):
             raise ValueError("a hook is a URL; write it like https://ci.example.com/update")
         if not 0 < self.timeout <= 3600:
             raise ValueError("an update may take up to 1h; write a timeout like 60s")
@@ -114,14 +113,6 @@ def rollback_of(steps: Sequence[object], step: int, results: dict[str, Result]) 
 
 
 ROLLBACK: Final = "rollback"
-
-
-def _is_url(text: str) -> bool:
-    try:
-        parts = urlsplit(text)
-        return _URL.fullmatch(text) is not None and bool(parts.hostname) and parts.port != 0
-    except ValueError:  # no such port, or no such address in brackets
-        return False
 
 
 def _named(kind: str, address: str) -> str:

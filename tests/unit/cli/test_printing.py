@@ -53,6 +53,15 @@ OVERRIDES = [
     ("endpoint", 1, None, "blue", "a:1", "endpoint shop blue a:1: not there (the file: weight 1)"),
     ("endpoint", None, 2, "blue", "a:1", "endpoint shop blue a:1: weight 2 (the file: not there)"),
     ("drain", None, {}, "blue", None, "drain of shop blue"),
+    (
+        "route",
+        None,
+        {"headers": {"x-a": "1"}, "flags": {"f": "on"}},
+        "blue",
+        None,
+        "requests of shop with x-a: 1, f: on go to blue",
+    ),
+    ("mirror", None, 0.5, "blue", None, "50 % of the requests of shop are copied to blue"),
 ]
 
 
@@ -89,6 +98,8 @@ def test_event_is_one_line() -> None:
     }
     said = printing.event({**each, "text": "", "reason": "x"})
     assert said == "1970-01-01 00:00:00Z #7 split shop by ci: blue 1 -> blue 2; because x"
+    said = printing.event({**each, "before": None, "after": None, "text": "r paused: x", "reason": "x"})
+    assert said.endswith("by ci: r paused: x")
     bare = {**each, "service": None, "before": None, "after": None, "text": "", "reason": None}
     assert printing.event(bare) == "1970-01-01 00:00:00Z #7 split by ci"
 

@@ -26,6 +26,7 @@ BAD: list[tuple[dict[str, Any], str]] = [
     ({"steps": []}, "there are no steps"),
     ({"strategy": "canary"}, "a strategy writes the steps"),
     ({"steps": [{"bake": {"until": "safe"}}]}, "$.steps[0]: `until: safe` compares the two"),
+    ({"steps": [{"header": {"headers": {"x y": "b"}}}]}, "$.steps[0]: match 'headers': 'x y' cannot be"),
     ({"steps": [{"split": "5%"}] * 101}, "at most 100"),
     ({"steps": nested(900)}, "too deep"),
     ({"service": {"a": nested(40)}}, "too deep"),

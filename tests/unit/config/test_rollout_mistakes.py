@@ -66,9 +66,13 @@ rollouts:
         ("steps: [flip, {header: {flags: {checkout: b}}}]", "f:10:36: 'b' is no variant of flag checkout"),
         ("strategy: {ab: {flags: {other: on}}}", "f:10:22: there is no flag 'other'"),
         ("steps: [{flag: {key: checkout, percent: 101%}}]", "f:10:"),
+        ("steps: [{header: {headers: {x y: b}}}]", "f:10:30: match 'headers': 'x y' cannot be the name of a header"),
+        ("steps: [{hook: 'http://127.0.0.1:9900/'}]", "f:10:37: 'http://127.0.0.1:9900/' leads back to ourselves"),
+        ("steps: [{hook: {url: 'http://localhost:9900'}}]", "f:10:43: 'http://localhost:9900' leads back"),
+        ("hooks: {before: 'http://'}", "f:10:38: 'http://' is not a URL"),
     ],
 )
-def test_flags_of_steps_are_checked_with_their_place(rollout: str, said: str | None) -> None:
+def test_steps_are_checked_with_their_place(rollout: str, said: str | None) -> None:
     found = [str(each) for each in load_text(FLAGGED.replace("ROLLOUT", rollout), "f", {}).problems]
     assert len(found) == (0 if said is None else 1)
     assert said is None or found[0].startswith(said)

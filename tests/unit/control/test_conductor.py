@@ -462,6 +462,7 @@ async def test_gradual_abort_waits_for_stable(theatre: Begun) -> None:
     found.unusable.clear()
     await found.go_by(30)
     assert (found.conductor.book.view("r").state, found.split()) == ("aborted", {"blue": 100})
+    assert len([event for event in found.kept.journal if event.kind == "rollout_verdict"]) == 1
 
 
 async def test_pending_one_can_be_aborted_and_is_retried(theatre: Begun) -> None:
@@ -533,6 +534,20 @@ async def test_harm_is_told_with_its_sentence(theatre: Begun) -> None:
     assert len(texts) == 1
     assert texts[0].startswith("r: harm: canary fails ")
     assert any("canary fails" in line.text for line in found.conductor.book.view("r").log)
+
+
+async def test_what_goes_to_the_candidate_besides_its_share_is_in_the_journal(theatre: Begun) -> None:
+    found = await theatre("[{header: {headers: {x-key: one}}}, {mirror: {time: 10m, share: 50%}}, approve]")
+    await found.conductor.start("r", WHO)
+    await found.looks()
+    found.jobs.ends["before"].set_result(Result(ok=True, text="none"))
+    await found.conductor.signal("r", "promote", WHO)
+    told = [(each.kind, each.text) for each in found.kept.journal if each.kind in ("rollout_route", "rollout_mirror")]
+    assert told == [
+        ("rollout_route", "r: requests with x-key: one to canary besides its share"),
+        ("rollout_mirror", "r: requests with x-key: one and copies of 50% of the requests to canary besides its share"),
+        ("rollout_mirror", "r: requests with x-key: one to canary besides its share"),
+    ]
 
 
 async def test_secrets_of_steps_are_told_nowhere_and_still_work(theatre: Begun) -> None:

@@ -5,9 +5,9 @@ from typing import Any
 import pytest
 
 from proxy.control.shown import overrides, pool_views, traffic
-from proxy.control.state import Drain, EndpointOverride, SplitOverride, State
+from proxy.control.state import Course, Drain, EndpointOverride, SplitOverride, State
 from proxy.control.views import MirrorSide
-from proxy.snapshot.document import Endpoint, Pool, Service
+from proxy.snapshot.document import Endpoint, Plugin, Pool, Service
 from proxy.telemetry.counters import MirrorCounters
 from proxy.telemetry.report import Durations, EndpointReport, MirrorReport, PoolReport, WorkerReport
 from proxy.telemetry.report import MirrorSide as Side
@@ -131,11 +131,28 @@ def test_overrides_are_split_endpoints_and_drains() -> None:
         ),
         drains=(Drain("shop", "green", None, 12.0, cut=True), Drain("shop", "blue", "s:1")),
     )
-    found = list(overrides(state, lambda text: "***" if text == "s:1" else text))
+    found = list(overrides(state, {}, lambda text: "***" if text == "s:1" else text))
     assert [(each.field, each.file, each.value, each.pool, each.address) for each in found] == [
         ("split", {"blue": 100}, {"blue": 25, "green": 75}, None, None),
         ("endpoint", 1.0, None, "blue", "a:1"),
         ("endpoint", None, 2.0, "blue", "***"),
         ("drain", None, {"deadline": 12.0, "cut": True}, "green", None),
         ("drain", None, {"deadline": 0.0, "cut": False}, "blue", "***"),
+    ]
+
+
+def test_overrides_are_what_differs_from_the_file_as_it_is_now() -> None:
+    split = SplitOverride({"blue": 1.0}, {"blue": 0.5, "green": 0.5})
+    edited = overrides(State(splits={"shop": split}), {"shop": {"blue": 0.9, "green": 0.1}}, str)
+    assert [(each.file, each.value) for each in edited] == [({"blue": 90, "green": 10}, {"blue": 50, "green": 50})]
+    assert list(overrides(State(splits={"shop": split}), {"shop": {"blue": 1.0, "green": 1.0}}, str)) == []
+
+
+def test_overrides_are_also_what_a_rollout_has_set_up_for_its_time() -> None:
+    routes = {"header": (Plugin("headers", {"value": {"x-key": "secret"}}), Plugin("flags", {"value": {"f": "on"}}))}
+    course = Course("r", "blue", "green", routes=routes, mirror=Plugin("mirror", {"pool": "green", "share": 0.5}))
+    found = overrides(State(courses={"shop": course}), {}, lambda text: "***" if text == "secret" else text)
+    assert [(each.service, each.field, each.value, each.pool) for each in found] == [
+        ("shop", "route", {"headers": {"x-key": "***"}, "flags": {"f": "on"}}, "green"),
+        ("shop", "mirror", 0.5, "green"),
     ]

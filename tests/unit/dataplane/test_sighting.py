@@ -13,7 +13,7 @@ from proxy.dataplane import failures as fail
 from proxy.filters import FILTERS, Hooks, RequestFilter
 from proxy.filters.effects import ChoosePool
 from proxy.filters.site import Site
-from proxy.pools.endpoint import Signal
+from proxy.pools.endpoint import Signal, State
 from proxy.snapshot.compile import compile_snapshot
 from proxy.snapshot.document import Endpoint, Limits, Plugin, Pool, Retry, Timeouts
 from proxy.telemetry.evidence import Cell, CellSeen, Watch, decode
@@ -148,6 +148,20 @@ def test_request_that_spills_is_bad_for_the_pool_that_was_chosen(make: Any) -> N
     exchange = stage.begin()
     exchange.response(stage.head(200), b"ok", True)
     assert (exchange.pool_name, _outcome(stage), _outcome(stage, "canary")) == ("canary", BAD, NONE)
+
+
+@pytest.mark.parametrize(("canary_is_up", "outcome"), [(True, BAD), (False, NONE)])
+def test_panic_of_stable_is_bad_while_the_candidate_could_have_answered(
+    make: Any, *, canary_is_up: bool, outcome: Any
+) -> None:
+    stage = _made(make, **_two(drained=False))
+    pools = stage.plane.snapshot.services["shop"].pools
+    for name in ("blue",) if canary_is_up else ("blue", "canary"):
+        pools[name].endpoints[0].state = State.DOWN
+        pools[name].refresh()
+    exchange = stage.begin()
+    exchange.response(stage.head(200), b"ok", True)
+    assert (exchange.pool_name, _outcome(stage), _outcome(stage, "canary")) == ("blue", outcome, NONE)
 
 
 def test_pool_without_an_endpoint_is_bad(make: Any) -> None:

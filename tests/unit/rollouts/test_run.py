@@ -9,8 +9,10 @@ from proxy.rollouts.plan import Hooks, Plan
 from proxy.rollouts.run import DEAD_AFTER, Run, Sight, halted, look, signalled, started, with_result
 from proxy.rollouts.states import NotNowError
 from proxy.rollouts.step import Job, Result, SetSplit, Step
+from proxy.rollouts.steps.analyze import Analyze
 from proxy.rollouts.steps.approve import Approve
 from proxy.rollouts.steps.bake import Bake
+from proxy.rollouts.steps.mirror import Mirror
 from proxy.rollouts.steps.smoke import Smoke
 from proxy.rollouts.steps.split import Split
 from proxy.rollouts.verdict import Verdict
@@ -135,6 +137,26 @@ def test_harm_with_stable_down_stays_where_traffic_is_answered() -> None:
     assert world.pass_by(1).state == "aborted"  # harm stays found
 
 
+def test_step_that_aborts_takes_the_traffic_back_as_harm_does() -> None:
+    steps = (Split(0.4), Approve(timeout=5.0, otherwise="abort"))
+    at_once, gradual, nowhere = World(plan(*steps)), World(plan(*steps, gradual=10.0)), World(plan(*steps))
+    assert at_once.pass_by(7).state == "aborted"
+    assert gradual.pass_by(7).state == "aborting"
+    assert gradual.pass_by(10).state == "aborted"
+    assert gradual.splits == sorted(gradual.splits, reverse=True)
+    assert nowhere.pass_by(7, stable_is_down=True).state == "paused"
+    assert nowhere.run.reason == "stable_down"
+    nowhere.run = signalled(nowhere.run, "resume", "", 8.0)
+    assert nowhere.pass_by(1).state == "aborted"
+
+
+def test_smoke_test_that_fails_before_any_traffic_has_nothing_to_take_back() -> None:
+    world = World(plan(Smoke(), Split(1.0), gradual=10.0))
+    world.pass_by(1)
+    world.run = with_result(world.run, "smoke", Result(ok=False, text="503, not 200"))
+    assert world.pass_by(1, stable_is_down=True).state == "aborted"
+
+
 def test_dead_candidate_is_given_up() -> None:
     world = World(plan(Split(0.1), Bake(time=500.0)))
     world.pass_by(3)
@@ -206,6 +228,32 @@ def test_failed_job_is_done_again_after_resume() -> None:
     assert [job.kind for job in world.jobs] == ["smoke", "smoke"]
     world.run = with_result(world.run, "smoke", Result(ok=True, text="fine"))
     assert world.pass_by(1).state == "succeeded"
+
+
+@pytest.mark.parametrize(
+    "step",
+    [Bake(time=5.0), Bake(until="safe", at_most=5.0), Approve(timeout=5.0), Analyze(at_most=5.0)],
+    ids=lambda step: step.describe(),
+)
+def test_step_that_gave_up_has_its_time_again_after_resume(step: Step) -> None:
+    world = World(plan(Split(0.1), step, on_no_data="pause"), rate=0.0)
+    assert world.pass_by(6).state == "paused"
+    world.run = signalled(world.run, "resume", "", 6.0)
+    assert world.pass_by(4).state == "running"
+    assert world.pass_by(1).state == "paused"
+
+
+def test_mirror_that_paused_compares_anew_after_resume() -> None:
+    world = World(plan(Mirror(time=5.0)))
+    for copies, state in (({}, "paused"), ({"copies": 9.0, "requests": 9.0}, "succeeded")):
+        world.pass_by(1)
+        world.run = with_result(world.run, "before", Result(ok=True, text=""))
+        world.pass_by(5)
+        world.run = with_result(world.run, "after", Result(ok=True, text="", numbers=copies))
+        assert world.pass_by(1).state == state
+        if state == "paused":
+            world.run = signalled(world.run, "resume", "", world.now)
+    assert [job.name for job in world.jobs] == ["before", "after", "before", "after"]
 
 
 def test_hooks_must_agree_before_and_between() -> None:

@@ -36,6 +36,7 @@ def result(**numbers: float) -> Result:
 
 COPIES = {"requests": 100.0, "bad_requests": 1.0, "copies": 100.0, "bad_copies": 2.0}
 
+NO_MORE = Next((MirrorTo(0.0),))
 LOOKS: list[tuple[str, dict[str, Any], dict[str, Any], Answer | type]] = [
     ("split", {"to": 0.1}, {"share": 0.1}, Next()),
     ("split", {"to": 0.1}, {"share": 0.0}, Stay("the split is being set")),
@@ -64,19 +65,19 @@ LOOKS: list[tuple[str, dict[str, Any], dict[str, Any], Answer | type]] = [
     ("smoke", {"otherwise": "pause"}, {"results": {"smoke": Result(ok=False, text="500")}}, Pause),
     ("mirror", {"time": 10.0}, {}, Stay("the mirror is being set up")),
     ("mirror", {"time": 10.0}, {"results": {"before": result()}, "elapsed": 9.0}, Stay),
-    ("mirror", {"time": 10.0}, {"results": {"before": result(), "after": result(**COPIES)}, "elapsed": 10.0}, Next()),
+    ("mirror", {"time": 10.0}, {"results": {"before": result(), "after": result(**COPIES)}, "elapsed": 10.0}, NO_MORE),
     ("mirror", {"time": 10.0}, {"results": {"before": result(), "after": result()}, "elapsed": 10.0}, Pause),
     (
         "mirror",
         {"time": 10.0, "worse_by": 0.005},
         {"results": {"before": result(), "after": result(**COPIES)}, "elapsed": 10.0},
-        Pause("2.00% of 100 copies failed, and 1.00% of the requests"),
+        Pause("2.00% of 100 copies failed, and 1.00% of the requests", (MirrorTo(0.0),), anew=True),
     ),
     (
         "mirror",
         {"time": 10.0, "worse_by": 0.005},
         {"results": {"before": result(**COPIES), "after": result(**COPIES)}, "elapsed": 10.0},
-        Pause("nothing was copied"),
+        Pause("nothing was copied", (MirrorTo(0.0),), anew=True),
     ),
     ("header", {"headers": {"x-a": "1"}}, {}, Next()),
     ("flag", {"key": "f", "percent": 0.5}, {"share": 0.0}, Next()),

@@ -14,6 +14,7 @@ from proxy.pools.endpoint import Endpoint, Signal, State
 from proxy.routing.service import Service
 from proxy.snapshot.compile import Snapshot
 from proxy.snapshot.document import Pool, Sticky, StickyKey
+from proxy.telemetry.evidence import Watch
 
 RequestOf = Callable[..., Facts]
 ServiceOf = Callable[..., Any]
@@ -325,6 +326,31 @@ def test_endpoint_is_own_then_spilled_then_panic_then_none(
     counters = [pool.shared.counters for pool in service.pools.values()]
     assert (sum(each.spilled for each in counters), sum(each.panicked for each in counters)) == counted
     assert service.pools["blue"].shared.counters.spilled == counted[0]
+
+
+@pytest.mark.parametrize(
+    ("states", "chosen", "found"),
+    [
+        ({"blue": "-", "green": "+", "canary": "+"}, "blue", {"green-0"}),
+        ({"blue": "-", "green": "-", "canary": "+"}, "blue", {"blue-0"}),
+        ({"blue": "d", "green": "-", "canary": "+"}, "blue", {"green-0", "canary-0"}),
+        ({"blue": "+", "green": "-", "canary": "-"}, "canary", {"blue-0"}),
+    ],
+)
+def test_nothing_of_stable_spills_to_the_candidate_of_a_rollout(
+    snapshot_of: SnapshotOf,
+    service_of: ServiceOf,
+    request_of: RequestOf,
+    states: dict[str, str],
+    chosen: str,
+    found: set[str],
+) -> None:
+    watch = Watch("r#1", 1, 0, "blue", "canary")
+    document = replace_struct(service_of({"blue": 0.6, "green": 0.3, "canary": 0.1}), watch=watch)
+    service = snapshot_of((document,), chance=seeded()).services["shop"]
+    set_states(service, states)
+    got = [service.endpoint(service.pools[chosen], request_of()) for _ in range(100)]
+    assert {each and each[1].address for each in got} <= found
 
 
 def test_spill_goes_by_the_proportions_of_the_others(
