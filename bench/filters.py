@@ -4,14 +4,17 @@
     .venv/bin/python bench/filters.py
 
 As in hot_path.py, between transports in memory and on requests that all differ. Where the loop has to turn for a filter
-to go on, `turned` is what a turn costs without it.
+to go on, `turned` is what a turn costs without it. `basic_auth` has checked the password before. `maintenance` and
+`pause` are not here: where they do something, no request goes on.
 """
 
 import asyncio
 import time
+from base64 import b64encode
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import bcrypt
 from hot_path import RESPONSE, rig, varied
 
 from proxy.dataplane.downstream import Downstream
@@ -26,7 +29,8 @@ from proxy.worker.access_log import AccessLog
 
 COUNT = 600
 ROUNDS = 6
-REQUESTS = [varied(number) for number in range(COUNT)]
+_ALLOWED = b"\r\nAuthorization: Basic %b\r\n\r\n" % b64encode(b"ann:secret")
+REQUESTS = [varied(number).replace(b"\r\n\r\n", _ALLOWED) for number in range(COUNT)]
 
 
 @dataclass
@@ -75,6 +79,7 @@ CASES: dict[str, tuple[Plugin, ...]] = {
     "rate_limit": (Plugin("rate_limit", {"rate": "1000000/s", "by": "client"}),),
     "concurrency_limit": (Plugin("concurrency_limit", {"limit": 100}),),
     "cors": (Plugin("cors", {"origins": ["https://shop.example.com"]}),),
+    "basic_auth": (Plugin("basic_auth", {"users": {"ann": bcrypt.hashpw(b"secret", bcrypt.gensalt(4)).decode()}}),),
     "ip_allow": (Plugin("ip_allow", {"allow": ["127.0.0.0/8"]}),),
     "max_body": (Plugin("max_body", {"size": 1000}),),
     "security_headers": (Plugin("security_headers", {}),),
@@ -100,8 +105,19 @@ class Rig:
         if log:
             AccessLog(self._loop).use(Settings("/dev/null", log), self._sides[0].plane)
         self.best = 1e9
+        self._first()
         self.round(REQUESTS[:300])
         self.best = 1e9
+
+    def _first(self) -> None:
+        """One request, however long a filter needs for it."""
+        downstream, upstreams = self._sides
+        downstream.data_received(REQUESTS[0])
+        while all(upstream.exchange is None for upstream in upstreams):
+            self._loop.run_until_complete(asyncio.sleep(0.001))
+        for upstream in upstreams:
+            if upstream.exchange is not None:
+                upstream.data_received(RESPONSE)
 
     def round(self, requests: Sequence[bytes]) -> None:
         """Send all of them."""

@@ -23,7 +23,7 @@ def _path(key: str, *more: str) -> str:
 def list_flags(session: Session) -> int:
     """Every flag."""
     views = session.admin.get("/v1/flags")
-    rows = [["FLAG", "STATE", "DEFAULT", "OVERRIDE", "RULE"], *(_row(view) for view in views)]
+    rows = [["FLAG", "STATE", "DEFAULT", "OVERRIDE", "BY", "RULE"], *(_row(view) for view in views)]
     session.show(views, columns(rows) if views else ["there is no flag"])
     return DONE
 
@@ -33,7 +33,7 @@ def change(session: Session, method: str, key: str, verb: str, body: Any, terms:
     view = session.admin.ask(method, _path(key, verb), body, terms).body
     for warning in view["warnings"]:
         print(f"warning: {warning}", file=sys.stderr)
-    session.show(view, columns([["FLAG", "STATE", "DEFAULT", "OVERRIDE", "RULE"], _row(view)]))
+    session.show(view, columns([["FLAG", "STATE", "DEFAULT", "OVERRIDE", "BY", "RULE"], _row(view)]))
     return DONE
 
 
@@ -88,6 +88,7 @@ def _row(view: Json) -> list[str]:
         view["state"].lower(),
         view["default"] or "-",
         flag_override(view["override"]) or "-",
+        view["overridden_by"] or "-",
         _rule(view),
     ]
 

@@ -245,7 +245,7 @@ class Control:
             if why is not None:
                 raise Refusal(409, why)
             self._refuse_unfit(key, override)
-            kept = KeptOverride(flag_overrides.digest(known[key]), override)
+            kept = self._kept(known[key], override, who)
             was = flag_ramps.described(self.state, key)
             state = flag_ramps.taken(self.state, name, key, kept)
             outcome = await self._publish_outcome(self.file, state, is_small=True)
@@ -274,11 +274,14 @@ class Control:
                 raise unknown("flag", key, list(known))
             if override is not None:
                 self._refuse_override(key, override, before, who)
-            kept = None if override is None else KeptOverride(flag_overrides.digest(known[key]), override)
+            kept = None if override is None else self._kept(known[key], override, who)
             outcome = await self._publish_outcome(self.file, self.state.with_flag(key, kept), is_small=True)
             told = [flag_overrides.said(each) for each in (before.value if before else None, override)]
             self._note(kind, who.name, text=f"flag {key}", before=told[0], after=told[1], reason=who.reason)
             return outcome
+
+    def _kept(self, definition: Any, override: FlagOverride, who: Who) -> KeptOverride:
+        return KeptOverride(flag_overrides.digest(definition), override, who.name, self.world.wall())
 
     def _refuse_override(self, key: str, override: FlagOverride, before: KeptOverride | None, who: Who) -> None:
         """409 for what does not fit the flag, and for what would bring a killed one back unasked."""

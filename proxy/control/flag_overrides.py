@@ -17,10 +17,12 @@ GONE: Final = "the flag is gone"
 
 
 class KeptOverride(Struct, frozen=True):
-    """An override, and the digest of the definition that it stands over."""
+    """An override, the digest of the definition that it stands over, and who set it when (Unix seconds)."""
 
     of: str
     value: FlagOverride
+    by: str = ""
+    at: float = 0.0
 
 
 def definitions(flags: Flags | None) -> Mapping[str, Any]:

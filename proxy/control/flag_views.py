@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 class FlagView(Struct, frozen=True):
     """One flag. `override` is what somebody has set, null where its definition stands; `public`: everybody may see it.
 
+    `overridden_by` is who has set it, `overridden_at` when (Unix seconds); null where nobody has.
     `state`, `variants`, `default` and `targeting` are the definition's.
     """
 
@@ -28,6 +29,8 @@ class FlagView(Struct, frozen=True):
     default: str | None
     targeting: Any
     override: FlagOverride | None
+    overridden_by: str | None
+    overridden_at: float | None
     public: bool
     metadata: dict[str, Any]
     warnings: tuple[str, ...] = ()
@@ -85,7 +88,7 @@ def flag_view(document: Document, kept: dict[str, KeptOverride], key: str, warni
     known = definitions(document.flags)
     if key not in known:
         raise unknown("flag", key, list(known))
-    flag, flags = known[key], document.flags
+    flag, flags, held = known[key], document.flags, kept.get(key)
     set_metadata = flags.document.get("metadata") or {} if flags else {}
     return FlagView(
         key=key,
@@ -93,7 +96,9 @@ def flag_view(document: Document, kept: dict[str, KeptOverride], key: str, warni
         variants=flag["variants"],
         default=flag.get("defaultVariant") or None,
         targeting=flag.get("targeting") or None,
-        override=kept[key].value if key in kept else None,
+        override=held.value if held else None,
+        overridden_by=held.by if held else None,
+        overridden_at=held.at if held else None,
         public=flags is not None and key in flags.settings.public,
         metadata={**set_metadata, **(flag.get("metadata") or {})},
         warnings=warnings,

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -75,13 +76,15 @@ async def test_kill_stays_until_it_is_cleared_and_another_override_until_the_fla
 
 async def test_override_survives_the_controller_a_restart_and_a_stop(live: Factory) -> None:
     proxy = await start(live, workers=1)
-    await proxy.call("POST", "/v1/flags/old/kill", {})
+    killed = (await proxy.call("POST", "/v1/flags/old/kill", {}))[1]
     before = proxy.controller()
     assert before
     os.kill(before, signal.SIGKILL)
     await proxy.until(lambda: proxy.controller() not in (None, before))
     await proxy.until_ready()
-    assert (await proxy.call("GET", "/v1/flags/old"))[1]["override"] == {"killed": True}
+    after = (await proxy.call("GET", "/v1/flags/old"))[1]
+    assert (after["override"], after["overridden_by"]) == ({"killed": True}, "admin")
+    assert after["overridden_at"] == killed["overridden_at"] > 0
     assert await statuses(proxy) == {"200"}
     workers = proxy.workers()
     assert (await proxy.call("POST", "/v1/restart"))[0] == 200
@@ -135,6 +138,7 @@ async def test_command_line_does_it_all(live: Factory) -> None:
     assert "fractional: " in sluice("evaluate", "new", "targetingKey=bob", "age:=30")[1]
     assert await statuses(proxy) == {"299"}
     assert sluice("kill", "new")[0] == 0
+    assert re.search(r"^new +enabled +off +killed +admin ", sluice("list")[1], re.MULTILINE)
     code, text = sluice("override", "new", "on")
     assert (code, "flag new is killed; clear it first" in text) == (1, True)
     assert sluice("override", "new", "on", "--force")[0] == 0
