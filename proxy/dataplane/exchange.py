@@ -351,11 +351,11 @@ class Exchange:
             endpoint.consecutive_errors = 0
         if self.set_cookie is not None:
             self._bind_session(head)
-        if self._flagged is not None:
-            self._give_identity(head)
         if self.response_filters:
             pass_on_filtered(self, head, body, done)
         else:
+            if self._flagged is not None:
+                self.give_identity(head)
             self.pass_on(head, body, done)
 
     def pass_on(self, head: ResponseHead, body: bytes, done: bool) -> None:
@@ -425,7 +425,6 @@ class Exchange:
         if sighting is not None:
             sighting.answered(101)
         self._bind_session(head)
-        self._give_identity(head)
         if self.response_filters:
             upstream.pause()
         filter_response(self, head, lambda: self._join(upstream, head, early))
@@ -531,7 +530,8 @@ class Exchange:
         if self.set_cookie is not None:
             head.block += b"Set-Cookie: %b\r\nCache-Control: private\r\n" % self.set_cookie
 
-    def _give_identity(self, head: ResponseHead) -> None:
+    def give_identity(self, head: ResponseHead) -> None:
+        """Send the client the key that was made for it, if one was: filters may have asked for a flag up to now."""
         if self._flagged is not None and self._flagged.cookie is not None:
             head.block += b"Set-Cookie: %b\r\nCache-Control: private\r\n" % self._flagged.cookie
 
@@ -545,14 +545,12 @@ class Exchange:
         """Answer by ourselves, with a line of text."""
         self.reason = reason
         head, body = text_reply(status, reason, message)
-        self._give_identity(head)
         filter_response(self, head, lambda: self._answer(head, body))
 
     def act(self, reply: Reply) -> None:
         """Answer with what a route's action or a filter says."""
         self.reason = reply.reason
         head = own_head(reply.status, reply.block, len(reply.body))
-        self._give_identity(head)
         filter_response(self, head, lambda: self._answer(head, reply.body))
 
     def substitute(self, reply: Reply) -> None:
@@ -560,7 +558,7 @@ class Exchange:
         self._drop_attempt()
         self.reason = reply.reason
         head = own_head(reply.status, reply.block, len(reply.body))
-        self._give_identity(head)
+        self.give_identity(head)
         self._answer(head, reply.body)
 
     def _answer(self, head: ResponseHead, body: bytes) -> None:

@@ -48,6 +48,7 @@ def filter_response(
         if effect is not None:
             _perform(exchange, head, then, effect, filters[position:])
             return
+    exchange.give_identity(head)
     then()
 
 
@@ -80,6 +81,7 @@ def pass_on_filtered(exchange: "Exchange", head: "ResponseHead", body: bytes, do
         if effect is not None:
             _pass_on_later(exchange, head, body, done, (effect, filters[position + 1 :]))
             return
+    exchange.give_identity(head)
     exchange.pass_on(head, body, done)
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -112,3 +113,56 @@ async def test_plugin_without_flags_is_told_so(sluice: Factory, tmp_path: Path) 
     async with asyncio.timeout(15):
         while "no flags are configured" not in proxy.output:
             await asyncio.sleep(0.01)
+
+
+LATE = '''
+"""Says what a flag came to, of which nothing has asked before."""
+
+from dataclasses import dataclass
+
+from proxy.plugins import Facts, Response
+
+
+@dataclass
+class Late:
+    def on_response(self, response: Response, facts: Facts) -> None:
+        response.headers.set("x-half", str(facts.flag("half").variant))
+
+
+@dataclass
+class Later:
+    async def on_response(self, response: Response, facts: Facts) -> None:
+        response.headers.set("x-half", str(facts.flag("half").variant))
+'''
+
+
+@pytest.mark.parametrize("name", ["Late", "Later"])
+@pytest.mark.parametrize("path", ["/passed-on", "/answered", "/events"])
+async def test_key_made_for_who_asks_at_the_response_is_given_with_it(
+    sluice: Factory, origin: Factory, tmp_path: Path, name: str, path: str
+) -> None:
+    back = await origin(answer=b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+    (tmp_path / "late.py").write_text(LATE)
+    proxy = await sluice(
+        f"plugins: {{path: {tmp_path}}}\n{FLAGS}"
+        f"services: {{app: {{pools: {{only: {{endpoints: ['{back.address}']}}}}}}}}\n"
+        f"filters: [{{plugin: {{use: 'late:{name}'}}}}]\nroutes:\n"
+        "  - {match: {path: /passed-on}, service: app}\n  - {match: {path: /answered}, respond: {status: 200}}\n"
+        "  - {match: {path: '/ofrep/*'}, respond: {ofrep: {}}}\n"
+    )
+    asked = path if path != "/events" else "/ofrep/v1/events"
+    head = f"GET {asked} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n"
+    first = await head_of(proxy.port, f"{head}\r\n")
+    (cookie,) = re.findall(r"(?mi)^set-cookie: (sluice_id=[\w-]{22});", first)
+    again = await head_of(proxy.port, f"{head}Cookie: {cookie}\r\n\r\n")
+    assert "set-cookie" not in again.lower()
+    assert re.findall("(?mi)^x-half: .", again) == re.findall("(?mi)^x-half: .", first) != []
+
+
+async def head_of(port: int, request: str) -> str:
+    """The head of an answer whose body may have no end."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(request.encode())
+    found = await reader.readuntil(b"\r\n\r\n")
+    writer.transport.abort()
+    return found.decode()
