@@ -129,7 +129,7 @@ def describe() -> dict[str, str]:
         "processor": processor(),
         "processors": str(os.cpu_count()),
         "memory": f"{int(memory[1]) / 2**20:.0f} GiB" if memory else "",
-        "kernel": platform.release(),
+        "kernel": platform.release().partition("-")[0],
         "python": platform.python_version(),
         "load": f"{os.getloadavg()[0]:.2f}",
     }
