@@ -34,7 +34,12 @@ SEEN: Final = 0.05
 """Seconds that a worker gathers what it has seen for a rollout before it tells."""
 LEADING: Final = ("listeners", "routes")
 """Parts of a document that say who gets in, and where to."""
-_POLL: Final = 0.05  # seconds between looks at whether everything has ended
+_POLL: Final = 0.05
+"""Seconds between looks at whether everything has ended.
+
+What is idle is closed after so many looks, not after a time: while a machine stands still (a snapshot is taken, a
+container is paused) its clients cannot ask either, and who goes on first must not close on them.
+"""
 
 
 class Worker:
@@ -247,7 +252,7 @@ class Worker:
             listener = self.listeners.pop(bind)
             listener.close(is_last=bind not in self._shared)
             self.leaving.append(listener)
-            self._loop.call_later(document.shutdown.idle, self._empty, listener)
+            self._empty(listener, document.shutdown.idle)
         for bind, part in wanted.items():
             there = self.listeners.get(bind)
             if there is not None:
@@ -260,12 +265,13 @@ class Worker:
             sock.close()  # of a document that was not to be
         self._sockets.clear()
 
-    def _empty(self, listener: Listener) -> None:
-        """Close what is idle on a listener that is no more, until nothing is left."""
-        for connection in tuple(listener.connections):
-            connection.close_if_idle()
+    def _empty(self, listener: Listener, patience: float) -> None:
+        """Close what is idle on a listener that is no more, after these seconds and until nothing is left."""
+        if patience <= 0:
+            for connection in tuple(listener.connections):
+                connection.close_if_idle()
         if listener.is_busy:
-            self._loop.call_later(_POLL, self._empty, listener)
+            self._loop.call_later(_POLL, self._empty, listener, patience - _POLL)
         elif listener in self.leaving:
             self.leaving.remove(listener)
 
@@ -361,11 +367,12 @@ class Worker:
         plane.streams.end()
         for bind, listener in self.listeners.items():
             listener.close(is_last=self._closes and bind not in self._shared)
-        now = self._loop.time()
-        end = now + (document.restart_grace if self._has_successor else settings.grace)
+        end = self._loop.time() + (document.restart_grace if self._has_successor else settings.grace)
+        patience = settings.idle
         while self._is_busy() and self._loop.time() < end:
             await asyncio.sleep(_POLL)
-            if self._loop.time() >= now + settings.idle:
+            patience -= _POLL
+            if patience <= 0:
                 self._close_idle()
         for listener in self._all_listeners():
             for connection in tuple(listener.connections):
