@@ -175,6 +175,12 @@ class Replace(Struct, frozen=True, tag=True):
     id: int
 
 
+class Echo(Struct, frozen=True, tag=True):
+    """From the controller, and back: the master is there, and passes on what is said."""
+
+    number: int
+
+
 class Restart(Struct, frozen=True, tag=True):
     """From the controller: restart everything with the code that is on disk now."""
 
@@ -328,6 +334,7 @@ Message: TypeAlias = (
     | Note
     | Reloaded
     | Replace
+    | Echo
     | Restart
     | Restarting
     | Prepare

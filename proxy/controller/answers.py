@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Iterable
+from contextlib import suppress
 
 from proxy.channel import messages as say
 
@@ -27,13 +28,12 @@ class Answers:
         self.missing &= there
         self._check()
 
-    async def wait(self, patience: float) -> None:
-        """Until all have answered or gone, or the patience is over."""
-        try:
+    async def wait(self, patience: float) -> bool:
+        """Until all have answered or gone, which is True, or the patience is over."""
+        with suppress(TimeoutError):
             async with asyncio.timeout(patience):
                 await self.done.wait()
-        except TimeoutError:
-            pass
+        return self.done.is_set()
 
     def _check(self) -> None:
         if not self.missing:

@@ -20,8 +20,10 @@ from proxy.telemetry.totals import Ledger
 
 log = logging.getLogger("sluice")
 
-PATIENCE: Final = 2.0  # seconds without an answer after which a worker is replaced
+PATIENCE: Final = 2.0  # seconds without an answer after which a worker is replaced; see `_wait`
 PLUGIN_PATIENCE: Final = 10.0  # where plug-ins may hold it and no change waits for it; longer for imports and open()
+_LOOK: Final = 0.1  # seconds between looks at whether the master passes on what is said
+_HELD_UP: Final = 0.5  # seconds; a master that takes longer to say something back has passed on nothing meanwhile
 
 
 class ChannelFleet:
@@ -115,6 +117,8 @@ class ChannelFleet:
                 self._take("count", message.number, child, message)
             case say.Cut():
                 self._take("cut", message.number, child, message)
+            case say.Echo():
+                self._reply(f"echo {message.number}", message)
             case say.Spent():
                 self._pass_on(child, message)
             case _:
@@ -266,7 +270,7 @@ class ChannelFleet:
                 self._link.send(child.id, small)
             else:
                 self._send_all(child, change)
-        await answers.wait(PATIENCE)
+        await self._wait(answers, PATIENCE)
         del self._answers["apply", generation]
         return Outcome(silent=self._replace(answers))
 
@@ -290,9 +294,24 @@ class ChannelFleet:
         answers = self._answers[kind, number] = Answers(child.id for child in children)
         for child in children:
             self._link.send(child.id, message)
-        await answers.wait(patience)
+        await self._wait(answers, patience)
         del self._answers[kind, number]
         return answers
+
+    async def _wait(self, answers: Answers, patience: float) -> None:
+        """Wait until all have answered or gone, or for so many seconds in which they could have.
+
+        The master, who passes everything on, stands still while it restarts itself, and all of us do while the machine
+        does: then nobody can answer, and who is replaced loses its connections. So looks are counted, not time, and
+        from the start again once the master was held up.
+        """
+        clock = asyncio.get_running_loop().time
+        looks = 0
+        while looks * _LOOK < patience and not await answers.wait(_LOOK):
+            began = clock()
+            self._number += 1
+            await self._asked(f"echo {self._number}", say.Echo(self._number))
+            looks = looks + 1 if clock() - began < _HELD_UP else 0
 
     async def _asked(self, kind: str, message: say.Message) -> say.Message:
         future: asyncio.Future[say.Message] = asyncio.get_running_loop().create_future()

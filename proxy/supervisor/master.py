@@ -188,6 +188,8 @@ class Master:
                 systemd.notify("READY=1", os.environ)
             case say.Replace():
                 self._replace(message.id)
+            case say.Echo():
+                child.link.send(MASTER, message)
             case say.Restart():
                 self._restart.begin()
             case say.Applied():

@@ -50,6 +50,7 @@ async def sluice(start_sluice: Factory, tmp_path: Path) -> AsyncIterator[Factory
     yield start
     for each in running:
         await each.stop()
+        print(each.output)  # pytest shows it where the test has failed
 
 
 @pytest_asyncio.fixture

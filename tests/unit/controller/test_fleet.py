@@ -67,3 +67,31 @@ async def test_worker_is_told_once_that_all_have_what_it_has(flags: Any) -> None
     assert seen == [(3, say.Apply(7, -1, {})), *settled, (0, say.Restart())]
     link.close()
     master.close()
+
+
+async def test_worker_is_replaced_for_silence_of_its_own_but_not_for_that_of_the_master(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    ours, theirs = socket.socketpair()
+    heard: asyncio.Queue[Frame] = asyncio.Queue()
+    loop = asyncio.get_running_loop()
+    clock, ahead = loop.time, 0.0
+    monkeypatch.setattr(loop, "time", lambda: clock() + ahead)
+    link = Link(loop, ours, lambda frame: fleet.received(frame.peer, decode(frame.body), ()), lambda: None)
+    master = Link(loop, theirs, heard.put_nowait, lambda: None)
+    fleet = ChannelFleet(link, lambda _sockets: None)
+    fleet.adopt((say.Child(2, "worker", 0, 102, "ready"),), ())
+    asking = asyncio.create_task(fleet.ask())
+    assert decode((await asyncio.wait_for(heard.get(), 10)).body) == say.Ask(1)
+    echoes = 0
+    while isinstance(said := decode((await asyncio.wait_for(heard.get(), 10)).body), say.Echo):
+        echoes += 1
+        if echoes == 15:
+            ahead += 5.0  # it was held up, and the worker, who is asked through it, not asked yet
+        master.send(0, said)
+        ahead += 0.1
+    assert said == say.Replace(2)
+    assert echoes >= 15 + 20, "2 s of looks from the start"
+    assert await asking == []
+    link.close()
+    master.close()
