@@ -39,7 +39,8 @@ class Ejections:
         """A worker reports that requests keep failing at `key`; whether that ejects it.
 
         `pool_members` are all endpoints of its pool, and whether requests go to each now: up, of some weight, not
-        drained. One that is out already is none of those, so further workers' reports of it change nothing.
+        drained. One that is out already is none of those, whether or not they say so yet: further workers' reports of
+        it change nothing, and of the last two of a pool that are reported at once only one is ejected.
         """
         if not self._may_eject(key, pool_members, settings):
             return False
@@ -76,7 +77,8 @@ class Ejections:
         """Whether it is in, another one is, and the share that may be out is not used up."""
         if key in self or not pool_members.get(key, False):
             return False
-        if not any(is_usable for member, is_usable in pool_members.items() if member != key):
+        others = (is_usable and member not in self for member, is_usable in pool_members.items() if member != key)
+        if not any(others):
             return False
         return has_room(sum(member in self for member in pool_members), len(pool_members), settings)
 

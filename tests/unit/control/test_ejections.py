@@ -78,6 +78,16 @@ def test_ejection_leaves_one_that_is_usable(unusable: tuple[int, ...], ejected: 
     assert (key(0) in ejections) is ejected
 
 
+@pytest.mark.parametrize("size", [2, 3, 10])
+def test_reports_that_come_at_once_leave_one_too(size: int) -> None:
+    ejections, asked = Ejections(), members(Ejections(), size)  # nobody was told of the first when the others come
+    settings = Ejection(max_share=1.0)
+    assert [ejections.failed(key(number), asked, settings, 0.0) for number in range(size)] == [
+        *[True] * (size - 1),
+        False,
+    ]
+
+
 def test_endpoint_that_the_pool_does_not_have_is_not_ejected() -> None:
     ejections = Ejections()
     assert not ejections.failed(key(7), members(ejections, 3), Ejection(), 0.0)
