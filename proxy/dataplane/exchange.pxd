@@ -1,8 +1,11 @@
+cimport cython
+
 from proxy.http1.message cimport RequestHead, ResponseHead
 from proxy.dataplane.attempt cimport Attempt
 from proxy.dataplane.plane cimport Plane
 from proxy.pools.endpoint cimport Endpoint
 from proxy.pools.pool cimport Pool
+from proxy.routing.service cimport Service
 from proxy.telemetry.counters cimport PoolCounters
 from proxy.telemetry.histogram cimport Histogram
 
@@ -20,6 +23,7 @@ cdef class Exchange:
     cdef public double started, deadline, scheduled, connecting, waited
     cdef public long long attempts, received, sent, status
     cdef public bint is_copy, is_queued, request_done, responded, response_done, stale_retried
+    @cython.locals(service=Service)
     cpdef begin(self, bytes body, bint done)
     cpdef send_off(self, bytes cookie)
     cpdef response(self, ResponseHead head, bytes body, bint done)

@@ -219,14 +219,14 @@ class Exchange:
         if route is None:
             self.reply("no_route")
             return
-        draw = route.draw
-        if draw is None:
+        service = route.draws
+        if service is None:
             take_route(self, route)
             return
         self.route = route
         self.timeouts = route.timeouts
         self.retry = route.retry
-        self.pool = draw()
+        self.pool = service.draw()
         self.send_off(head.cookie)
 
     def send_off(self, cookie: bytes | None) -> None:

@@ -17,8 +17,9 @@ class Route:
 
     `pool` is the pool that the route names, whatever the split says; `otherwise` whether others help it out. The
     filters are the service's and the route's, in the order they run. `timeouts` and `retry` are those of
-    proxy.snapshot.document, `retry_methods` the methods that `retry` allows to be repeated. `draw` draws the pool where
-    nothing else has a say in it and nobody watches: no filter, stickiness, name of a pool or rollout.
+    proxy.snapshot.document, `retry_methods` the methods that `retry` allows to be repeated. `draws` is the service
+    whose split alone chooses the pool, where nothing else has a say and nobody watches: no filter, stickiness, name of
+    a pool or rollout.
     """
 
     name: str | None = None
@@ -32,13 +33,13 @@ class Route:
     timeouts: Any = None
     retry: Any = None
     retry_methods: frozenset[bytes] = frozenset()
-    draw: Callable[[], Pool] | None = field(init=False, default=None)
+    draws: Service | None = field(init=False, default=None)
 
     def __post_init__(self) -> None:
         service = self.service
         is_plain = self.action is None and self.pool is None and not self.has_filters
         if is_plain and service is not None and not service.is_sticky and service.watched is None:
-            object.__setattr__(self, "draw", service.draw)
+            object.__setattr__(self, "draws", service)
 
     @property
     def has_filters(self) -> bool:

@@ -8,3 +8,4 @@ cdef class Service:
     cdef public bytes _slots
     cdef public dict _epochs, _held
     cdef public bint is_sticky, _keeps_endpoint
+    cpdef Pool draw(self)

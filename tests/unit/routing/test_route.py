@@ -9,13 +9,12 @@ POOL: Any = object()
 
 
 def service(*, is_sticky: bool = False, watched: object = None) -> Any:
-    return SimpleNamespace(is_sticky=is_sticky, draw=lambda: POOL, watched=watched)
+    return SimpleNamespace(is_sticky=is_sticky, watched=watched)
 
 
 def test_route_draws_where_nothing_else_has_a_say() -> None:
-    draw = Route(service=service()).draw
-    assert draw is not None
-    assert draw() is POOL
+    there = service()
+    assert Route(service=there).draws is there
 
 
 @pytest.mark.parametrize(
@@ -31,4 +30,4 @@ def test_route_draws_where_nothing_else_has_a_say() -> None:
     ],
 )
 def test_route_does_not_draw_where_something_else_has_a_say(parts: dict[str, Any]) -> None:
-    assert Route(**({"service": service()} | parts)).draw is None
+    assert Route(**({"service": service()} | parts)).draws is None
