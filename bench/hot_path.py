@@ -26,18 +26,29 @@ from proxy.dataplane.upstream import Upstream
 from proxy.flags.spec import Flags
 from proxy.http1.parser import BUILD
 from proxy.pools.registry import EndpointRegistry
+from proxy.routing.sticky import Session, SessionCodec
 from proxy.snapshot.compile import compile_snapshot
 from proxy.snapshot.document import AccessLog as Settings
-from proxy.snapshot.document import Document, Endpoint, Plugin, Pool, Route, Service, Timeouts
+from proxy.snapshot.document import Document, Endpoint, Plugin, Pool, Route, Service, Sticky, Timeouts
 from proxy.snapshot.document import Listener as ListenerPart
 from proxy.telemetry.evidence import Watch
 from proxy.worker.access_log import AccessLog
 
+KEY = "a key of sixteen bytes and more"
 SMALL = b"GET / HTTP/1.1\r\nHost: 127.0.0.1:9207\r\n\r\n"
 RESPONSE = (
     b"HTTP/1.1 200 OK\r\nServer: nginx/1.22.1\r\nDate: Sun, 22 Nov 2026 10:00:00 GMT\r\nContent-Type: text/plain\r\n"
     b"Content-Length: 128\r\nConnection: keep-alive\r\nX-Color: blue\r\n\r\n" + b"BLUE" * 32
 )
+
+
+CODEC = SessionCodec("bench", [KEY.encode()])
+
+
+def sticky(number: int) -> bytes:
+    """The same with a session of ours behind its other cookies."""
+    session = CODEC.encode(Session(number.to_bytes(16, "big"), int(time.time())))
+    return varied(number).replace(b"; theme=dark", b"; session=%s; theme=dark" % session)
 
 
 def varied(number: int) -> bytes:
@@ -80,14 +91,17 @@ def rig(
     classes: Any = None,
     watch: Watch | None = None,
     flagged: tuple[Flags, Route] | None = None,
+    sessions: Sticky | None = None,
 ) -> tuple[Downstream, list[Upstream]]:
     """A client connection, and one idle connection for each of two pools; `flagged` has flags, and a first route."""
     flags, first = (None, ()) if flagged is None else (flagged[0], flagged[1:])
     pools = (Pool("blue", (Endpoint("127.0.0.1:1"),)), Pool("green", (Endpoint("127.0.0.1:2"),)))
+    split = {"blue": 0.9, "green": 0.1}
     document = Document(
         (ListenerPart("127.0.0.1:0"),),
-        (Service("bench", pools, {"blue": 0.9, "green": 0.1}, timeouts=Timeouts(upstream_idle=1e9), watch=watch),),
+        (Service("bench", pools, split, timeouts=Timeouts(upstream_idle=1e9), watch=watch, sticky=sessions),),
         (*first, Route(service="bench", filters=filters)),
+        cookie_keys=(KEY,),
         flags=flags,
     )
     registry = EndpointRegistry()
@@ -148,15 +162,16 @@ def main() -> None:
     parser.add_argument("--count", type=int, default=20_000)
     args = parser.parse_args()
     loop = asyncio.new_event_loop()
-    sides = rig(loop)
-    if args.access_log:
-        access_log = AccessLog(loop)
-        access_log.use(Settings("/dev/null", args.access_log), sides[0].plane)
-    cases = {"small": [SMALL] * args.count, "varied": [varied(n) for n in range(args.count)]}
+    numbers = range(args.count)
+    cases = {"small": [SMALL] * args.count, "varied": [varied(n) for n in numbers]}
     if args.watch:
         compare_watches(loop, cases)
         return
-    for name, requests in cases.items():
+    for name, requests in (cases | {"sticky": [sticky(n) for n in numbers]}).items():
+        sides = rig(loop, sessions=Sticky("session") if name == "sticky" else None)
+        if args.access_log:
+            access_log = AccessLog(loop)
+            access_log.use(Settings("/dev/null", args.access_log), sides[0].plane)
         run(*sides, requests[:1000])
         best = 1e9
         for _ in range(12):

