@@ -59,8 +59,17 @@ class Children:
 
     @property
     def controller(self) -> ChildProcess | None:
-        """The one in charge: of the oldest era there is."""
+        """The one that stays: of the oldest era there is."""
         found = [child for child in self if child.role == "controller" and not child.is_doomed]
+        return min(found, key=lambda child: child.era, default=None)
+
+    @property
+    def in_charge(self) -> ChildProcess | None:
+        """The controller that decides: also one that was told to end, until it has; its successor is passive till then.
+
+        What it has begun it brings to its end, and for that it needs to hear the workers' answers.
+        """
+        found = [child for child in self if child.role == "controller" and not child.is_passive]
         return min(found, key=lambda child: child.era, default=None)
 
     def seen(self) -> tuple[say.Child, ...]:
@@ -68,10 +77,16 @@ class Children:
         return tuple(child.seen() for child in self)
 
     def tell_controller(self, message: say.Message) -> None:
-        """Send this to the controller in charge, if there is one."""
+        """Send this to the controller that stays, if there is one."""
         controller = self.controller
         if controller is not None:
             controller.link.send(MASTER, message)
+
+    def tell_who_is_there(self, restarts: int) -> None:
+        """Let the controller in charge know of all children; a passive one is told when it takes over."""
+        controller = self.in_charge
+        if controller is not None:
+            controller.link.send(MASTER, say.Children(self.seen(), restarts))
 
     # -- beginnings and ends
 
@@ -174,7 +189,7 @@ class Children:
             self._pass_on(child, frame)
 
     def _pass_on(self, child: ChildProcess, frame: Frame) -> None:
-        target = self.controller if frame.peer == CONTROLLER else self._running.get(frame.peer)
+        target = self.in_charge if frame.peer == CONTROLLER else self._running.get(frame.peer)
         if target is not None and target.protocol == child.protocol:
             target.link.forward(child.id, frame.body, frame.descriptors)
         for descriptor in frame.descriptors:

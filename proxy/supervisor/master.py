@@ -122,7 +122,7 @@ class Master:
         return self.kept.generation if self.kept else 0
 
     def _tell_children(self) -> None:
-        self.children.tell_controller(say.Children(self.children.seen(), self._restarts))
+        self.children.tell_who_is_there(self._restarts)
 
     # -- ends of children
 
@@ -249,7 +249,7 @@ class Master:
             self.sockets.keep_only(kept.binds, kept.own, kept.workers)
 
     def _keep(self, child: ChildProcess, keep: say.Keep) -> None:
-        if child is not self.children.controller:
+        if child is not self.children.in_charge:
             return
         self.kept = msgspec.structs.replace(keep, parts={}, notes={})
         self.parts.update(keep.parts)

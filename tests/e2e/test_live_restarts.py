@@ -88,6 +88,30 @@ async def test_restart_leaves_websockets_to_the_old_workers_until_they_end(chatt
     assert load.failures == []
 
 
+@pytest.mark.parametrize("times", [3, pytest.param(20, marks=pytest.mark.skipif(not SOAK, reason="make soak runs it"))])
+async def test_what_is_asked_of_the_admin_in_a_restart_is_answered_and_costs_no_worker(
+    live: Factory, api: Callable[..., Any], times: int
+) -> None:
+    proxy = await live(workers=2)
+    admin, done = api(proxy), asyncio.Event()
+
+    async def ask(method: str, path: str, body: Any = None) -> None:
+        while not done.is_set():
+            said = await admin(method, path, body)
+            assert said.status == 200, said
+
+    async with proxy.load(4) as load, asyncio.TaskGroup() as tasks:
+        tasks.create_task(ask("PUT", "/v1/services/shop/split", {"blue": 100}))
+        tasks.create_task(ask("POST", "/v1/services/shop/flip", {"to": "green"}))
+        tasks.create_task(ask("GET", "/v1/status"))
+        for _ in range(times):
+            await restarted(proxy, set(proxy.workers()))
+            await load.more(50)
+        done.set()
+    assert load.failures == []
+    assert not [line for line in proxy.output.splitlines() if "does not" in line]
+
+
 async def test_grace_of_a_restart_ends_websockets_and_no_request(chatting: Factory) -> None:
     proxy, sockets = await chatting(extra="restart: {grace: 500ms}")
     old = set(proxy.workers())

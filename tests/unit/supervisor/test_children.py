@@ -85,7 +85,7 @@ def test_child_that_reads_nothing_is_killed(stage: Stage) -> None:
     assert stage.killed == [2]
 
 
-def test_controller_in_charge_is_that_of_the_oldest_era(stage: Stage) -> None:
+def test_controller_that_stays_is_that_of_the_oldest_era(stage: Stage) -> None:
     old, new = stage.add(1, "controller", 0), stage.add(2, "controller", 1)
     stage.children.era = 1
     assert stage.children.controller is old
@@ -96,3 +96,16 @@ def test_controller_in_charge_is_that_of_the_oldest_era(stage: Stage) -> None:
     assert stage.children.ready("controller") == []
     new.state = "ready"
     assert stage.children.ready("controller") == [new]
+
+
+def test_controller_that_was_told_to_end_hears_of_the_workers_until_it_has(stage: Stage) -> None:
+    old, new = stage.add(1, "controller", 0), stage.add(2, "controller", 1)
+    stage.add(3, "worker", 1)
+    old.is_doomed = new.is_passive = True
+    stage.receive(3, CONTROLLER, b"the answer to what the old one has asked")
+    assert stage.children.in_charge is old
+    assert (len(old.link.passed), len(new.link.passed)) == (1, 0)
+    del stage.children._running[1]
+    assert stage.children.in_charge is None, "it is told all there is to know when it takes over"
+    new.is_passive = False
+    assert stage.children.in_charge is new
