@@ -29,6 +29,7 @@ log = logging.getLogger("sluice")
 _GRACE: Final = 2.0  # seconds that a running call may take when the server closes
 _HEAD_PATIENCE: Final = 15.0  # seconds for the first request of a connection
 _LAST_PATIENCE: Final = 0.8  # and when the server closes: who was let in a moment ago may still ask
+_ACCEPTING: Final = 3  # turns of the loop from accept(2) to a connection: a task that makes it, which is then told
 MOST_CONNECTIONS: Final = 256  # of one address
 _ALWAYS: Final = {"Cache-Control": "no-store", "Server": "sluice", "X-Content-Type-Options": "nosniff"}
 _PROMETHEUS: Final = "text/plain; version=0.0.4; charset=utf-8"
@@ -44,7 +45,7 @@ class AdminServer:
         self._metrics = metrics
         self._streams = Streams()
         self._flag_streams = Streams()
-        self._runners: dict[str, web.ServerRunner] = {}
+        self._runners: dict[str, tuple[web.ServerRunner, socket.socket]] = {}
         self._openapi = msgspec.json.encode(openapi.document(OPERATIONS, version()))
 
     async def listen(self, address: str, sock: socket.socket) -> None:
@@ -53,28 +54,35 @@ class AdminServer:
         runner = web.ServerRunner(server, handle_signals=False, shutdown_timeout=_GRACE)
         await runner.setup()
         await web.SockSite(runner, sock).start()
-        self._runners[address] = runner
+        self._runners[address] = runner, sock
 
     async def leave(self, address: str) -> None:
-        """Listen there no longer; what runs may end."""
-        runner = self._runners.pop(address, None)
-        if runner is not None:
-            for site in tuple(runner.sites):
-                await site.stop()
+        """Listen there no longer; what runs may end.
+
+        asyncio loses a connection that it has accepted but not made yet when its server closes: nobody is accepted
+        any more, and only when all who were have their connection, the server is closed.
+        """
+        runner, sock = self._runners.pop(address, (None, None))
+        if runner is None or sock is None:
+            return
+        asyncio.get_running_loop().remove_reader(sock)
+        for _ in range(_ACCEPTING):
+            await asyncio.sleep(0)
+        for site in tuple(runner.sites):
+            await site.stop()
 
     async def close(self) -> None:
         """End what runs, and listen nowhere."""
-        runners = tuple(self._runners.values())
+        runners = [runner for runner, _ in self._runners.values()]
         for address in tuple(self._runners):
             await self.leave(address)
         self._streams.close()
         self._flag_streams.close()
-        await asyncio.sleep(0)  # what was accepted in this round of the loop becomes a connection in the next
         connections = [each for runner in runners if runner.server is not None for each in runner.server.connections]
         with suppress(TimeoutError):
             async with asyncio.timeout(_LAST_PATIENCE):
                 for each in connections:
-                    await cast("_Protocol", each).has_asked.wait()
+                    await cast("_Protocol", each).heard.wait()
         for runner in runners:
             await runner.cleanup()
 
@@ -160,15 +168,17 @@ def _not_there(methods: Mapping[str, Operation], method: str) -> ProblemError:
 class _Protocol(web.RequestHandler):
     """aiohttp's connection, with its own errors told as ours are, and an end for who sends nothing.
 
-    The status listener may be open to everybody: connections must not be had for nothing.
+    The status listener may be open to everybody: connections must not be had for nothing. `heard` while no request is
+    missing: the last one is here with its body, or the client has gone.
     """
 
-    __slots__ = ("_of", "has_asked")
+    __slots__ = ("_of", "has_asked", "heard")
 
     def __init__(self, of: "_Server", **settings: Any) -> None:
         super().__init__(of, **settings)
         self._of = of
-        self.has_asked = asyncio.Event()  # or has gone
+        self.has_asked = False
+        self.heard = asyncio.Event()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Take it, unless there are too many."""
@@ -180,11 +190,11 @@ class _Protocol(web.RequestHandler):
 
     def connection_lost(self, exc: BaseException | None) -> None:
         """It has gone."""
-        self.has_asked.set()
+        self.heard.set()
         super().connection_lost(exc)
 
     def _expire(self) -> None:
-        if not self.has_asked.is_set() and self.transport is not None:
+        if not self.has_asked and self.transport is not None:
             self.transport.close()
 
     def handle_error(
@@ -208,7 +218,9 @@ class _Server(web.Server):
 
 def _make_request(message: Any, payload: Any, protocol: Any, writer: Any, task: Any) -> web.BaseRequest:
     """A request; one of a version that we do not speak is marked, and answered in the one that we do."""
-    protocol.has_asked.set()
+    protocol.has_asked = True
+    protocol.heard.clear()
+    payload.on_eof(protocol.heard.set)  # at once where there is no body
     strange = message.version not in (HttpVersion10, HttpVersion11)
     if strange:
         message = message._replace(version=HttpVersion11, should_close=True)
