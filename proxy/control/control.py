@@ -17,7 +17,7 @@ from proxy.control import flag_overrides, flag_ramps
 from proxy.control.desired import all_shares, desired, reconciled, shares_of, with_tables
 from proxy.control.flag_board import FlagBoards
 from proxy.control.flag_overrides import KeptOverride
-from proxy.control.fleet import Change, Fleet, Outcome
+from proxy.control.fleet import BindError, Change, Fleet, Outcome
 from proxy.control.journal import Journal
 from proxy.control.refusal import Refusal, unknown
 from proxy.control.state import Course, Drain, EndpointOverride, HeldFlag, Past, Shares, State, same_shares
@@ -529,7 +529,10 @@ class Control:
     async def _small(
         self, state: State, who: Who, kind: str, service: str, *, before: Any = None, after: Any = None
     ) -> Outcome:
-        outcome = await self._publish_outcome(self.file, state, is_small=True)
+        try:
+            outcome = await self._publish_outcome(self.file, state, is_small=True)
+        except BindError as error:  # the proxy is ending
+            raise Refusal(503, f"nothing was changed: {error}") from error
         self._note(kind, who.name, service=service, before=before, after=after, reason=who.reason)
         return outcome
 
